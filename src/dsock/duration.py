@@ -1,0 +1,27 @@
+"""Durations as the specification writes them: `60s`, `1m30s`, `500ms`."""
+
+from __future__ import annotations
+
+import re
+
+_UNITS = {"ns": 1e-9, "us": 1e-6, "µs": 1e-6, "μs": 1e-6, "ms": 1e-3, "s": 1, "m": 60, "h": 3600}
+_PART = re.compile(r"(\d+\.?\d*|\.\d+)(ns|us|µs|μs|ms|s|m|h)")
+
+
+def parse_duration(text: str) -> float:
+    """Seconds in a duration in the notation of Go's `time.ParseDuration`.
+
+    Raises `ValueError`.
+    """
+    sign, rest = (-1, text[1:]) if text[:1] == "-" else (1, text.removeprefix("+"))
+    if rest == "0":
+        return 0.0
+    seconds, end = 0.0, 0
+    for part in _PART.finditer(rest):
+        if part.start() != end:
+            break
+        seconds += float(part[1]) * _UNITS[part[2]]
+        end = part.end()
+    if end != len(rest) or not rest:
+        raise ValueError(f"not a duration such as 60s, 1m30s or 500ms: {text!r}")
+    return sign * seconds

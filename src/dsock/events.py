@@ -1,0 +1,102 @@
+"""What happens, told to whoever listens (metrics, logs); nothing here knows a listener."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from dsock.close import Goodbye
+
+
+@dataclass(frozen=True, slots=True)
+class ConnectionOpened:
+    """A client has its 101."""
+
+    id: str
+    user: str
+
+
+@dataclass(frozen=True, slots=True)
+class ConnectionClosed:
+    """An open connection has left, for this reason."""
+
+    id: str
+    user: str
+    goodbye: Goodbye
+
+
+@dataclass(frozen=True, slots=True)
+class ConnectRefused:
+    """A client was not let in; `code` is the error code it was answered."""
+
+    code: str
+
+
+@dataclass(frozen=True, slots=True)
+class CommandApplied:
+    """This worker has carried out a command."""
+
+    verb: str
+    connections: int
+    dropped: int
+
+
+@dataclass(frozen=True, slots=True)
+class CommandAnswered:
+    """The API has answered a command, or could not (`unanswered`)."""
+
+    verb: str
+    connections: int
+    dropped: int
+    unanswered: int
+
+
+@dataclass(frozen=True, slots=True)
+class MessageReceived:
+    """A client has sent a message of `size` bytes; it was dropped."""
+
+    size: int
+
+
+@dataclass(frozen=True, slots=True)
+class RequestAnswered:
+    """An HTTP request was answered."""
+
+    route: str
+    status: int
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class PayloadDropped:
+    """Something arrived in a mailbox that no command can be read from."""
+
+
+@dataclass(frozen=True, slots=True)
+class BackendReached:
+    """The backend is in reach again, or (`reached` false) no longer."""
+
+    reached: bool
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerGone:
+    """A worker was declared gone after its lease; its records are removed."""
+
+    worker: str
+
+
+Event = (
+    ConnectionOpened
+    | ConnectionClosed
+    | ConnectRefused
+    | CommandApplied
+    | CommandAnswered
+    | MessageReceived
+    | RequestAnswered
+    | PayloadDropped
+    | BackendReached
+    | WorkerGone
+)
+Notify = Callable[[Event], None]

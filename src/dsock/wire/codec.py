@@ -1,0 +1,174 @@
+"""Commands and answers as bytes, by `message.proto`.
+
+Reading never raises anything but `Unreadable`: whatever arrives in a mailbox, a worker
+lives on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import NamedTuple
+
+from google.protobuf.message import DecodeError
+
+from dsock.command import Command, Disconnect, MessageType, Send, Subscribe, Unsubscribe
+from dsock.report import Outcome
+from dsock.target import Target, ToChannel, ToConnection, ToUser
+from dsock.wire import message_pb2 as pb
+
+
+class Unreadable(Exception):
+    """No command can be read from these bytes."""
+
+
+class Letter(NamedTuple):
+    """A command with its return address; without `reply_to` nobody waits for an answer."""
+
+    command: Command
+    reply_to: str = ""
+    number: int = 0
+
+
+class Probe(NamedTuple):
+    """What a node sends to itself to prove that it hears."""
+
+    text: str
+
+
+class Answers(NamedTuple):
+    """What one worker answers, by command number."""
+
+    worker: str
+    outcomes: list[tuple[int, Outcome]]
+
+
+def encode(letter: Letter) -> bytes:
+    """A command's bytes, for the channel that `is_channel_action` says."""
+    command, reply_to, number = letter
+    target = _encode_target(command.target)
+    if isinstance(command, Subscribe | Unsubscribe):
+        action = pb.ChannelAction.Type
+        return pb.ChannelAction(
+            channel=command.channel,
+            target=target,
+            type=action.SUBSCRIBE if isinstance(command, Subscribe) else action.UNSUBSCRIBE,
+            reply_to=reply_to,
+            command=number,
+        ).SerializeToString()
+    if isinstance(command, Disconnect):
+        message = pb.Message(type=pb.Message.DISCONNECT, target=target)
+    else:
+        # The proto's numbers of TEXT and BINARY are those of the WebSocket opcodes.
+        message = pb.Message(
+            type=pb.Message.Type.ValueType(command.type.value), body=command.body, target=target
+        )
+    message.reply_to = reply_to
+    message.command = number
+    return message.SerializeToString()
+
+
+def is_channel_action(command: Command) -> bool:
+    """Whether a command goes over a worker's second channel."""
+    return isinstance(command, Subscribe | Unsubscribe)
+
+
+def decode_message(payload: bytes) -> Letter | Probe:
+    """What arrived on a worker's channel. Raises `Unreadable`."""
+    message = pb.Message()
+    _parse(message, payload)
+    if message.probe:
+        return Probe(message.probe)
+    target = _decode_target(message)
+    command: Command
+    if message.type == pb.Message.DISCONNECT:
+        command = Disconnect(target)
+    elif message.type in (pb.Message.TEXT, pb.Message.BINARY):
+        command = Send(target, MessageType(message.type), message.body)
+        if command.type is MessageType.TEXT:
+            _require_utf8(command.body)
+    else:
+        raise Unreadable
+    return Letter(command, message.reply_to, message.command)
+
+
+def decode_channel_action(payload: bytes) -> Letter:
+    """What arrived on a worker's second channel. Raises `Unreadable`."""
+    action = pb.ChannelAction()
+    _parse(action, payload)
+    target = _decode_target(action)
+    if not action.channel or "," in action.channel:
+        raise Unreadable
+    command: Command
+    if action.type == pb.ChannelAction.SUBSCRIBE:
+        command = Subscribe(target, action.channel)
+    elif action.type == pb.ChannelAction.UNSUBSCRIBE:
+        command = Unsubscribe(target, action.channel)
+    else:
+        raise Unreadable
+    return Letter(command, action.reply_to, action.command)
+
+
+def encode_probe(text: str) -> bytes:
+    """A probe's bytes, for any mailbox: both kinds keep it in the same field."""
+    return pb.Message(probe=text).SerializeToString()
+
+
+def encode_answers(answers: Answers) -> bytes:
+    """Answers as bytes."""
+    return pb.Answers(worker=answers.worker, answers=_encode_outcomes(answers)).SerializeToString()
+
+
+def decode_answers(payload: bytes) -> Answers | Probe:
+    """What arrived on an API node's reply channel. Raises `Unreadable`."""
+    message = pb.Answers()
+    _parse(message, payload)
+    if message.probe:
+        return Probe(message.probe)
+    if not message.worker:
+        raise Unreadable
+    return Answers(
+        message.worker,
+        [(a.command, Outcome(a.connections, a.dropped)) for a in message.answers],
+    )
+
+
+def _encode_outcomes(answers: Answers) -> Iterable[pb.Answer]:
+    for number, outcome in answers.outcomes:
+        yield pb.Answer(
+            command=number, connections=outcome.connections, dropped=outcome.dropped
+        )
+
+
+def _parse(message: pb.Message | pb.ChannelAction | pb.Answers, payload: bytes) -> None:
+    try:
+        message.ParseFromString(payload)
+    except DecodeError:
+        raise Unreadable from None
+
+
+def _require_utf8(body: bytes) -> None:
+    # A Go API does not look; a client that is sent such a frame would have to leave.
+    try:
+        body.decode()
+    except UnicodeDecodeError:
+        raise Unreadable from None
+
+
+def _encode_target(target: Target) -> pb.Target:
+    if isinstance(target, ToConnection):
+        return pb.Target(connection=target.id)
+    if isinstance(target, ToChannel):
+        return pb.Target(channel=target.channel)
+    return pb.Target(user=target.user, session=target.session or "")
+
+
+def _decode_target(message: pb.Message | pb.ChannelAction) -> Target:
+    # A Go API writes every selector that it was given: precedence applies here too.
+    target = message.target
+    if target.connection:
+        return ToConnection(target.connection)
+    if target.channel:
+        return ToChannel(target.channel)
+    if target.user:
+        return ToUser(target.user, target.session or None)
+    raise Unreadable
