@@ -113,7 +113,11 @@ class InvalidHandshake(BadRequest):
     headers: ClassVar[Mapping[str, str]] = {"Sec-WebSocket-Version": "13"}
 
 
-# --- 401: who are you? ----------------------------------------------------------------
+class RepeatedCredentials(BadRequest):
+    """Connect with one claim or one JWT, not with several."""
+
+
+# --- 401: who are you? ---------------------------------------------------------------
 
 
 class Unauthorized(DsockError):
@@ -149,7 +153,7 @@ class InvalidJwt(Unauthorized):
     """The JWT is malformed, expired, incomplete, or signed with another key."""
 
 
-# --- other 4xx --------------------------------------------------------------------------
+# --- other 4xx -----------------------------------------------------------------------
 
 
 class OriginRefused(DsockError):
@@ -195,7 +199,7 @@ class HeadersTooLarge(DsockError):
     status = 431
 
 
-# --- 5xx: we cannot ------------------------------------------------------------------------
+# --- 5xx: we cannot ------------------------------------------------------------------
 
 
 class Unavailable(DsockError):
@@ -243,7 +247,7 @@ class WorkerUnanswered(DsockError):
         self.report = report
 
 
-# --- start-up ----------------------------------------------------------------------------------
+# --- start-up ------------------------------------------------------------------------
 
 
 class StartError(Exception):

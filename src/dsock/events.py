@@ -36,7 +36,6 @@ class ConnectRefused:
 class CommandApplied:
     """This worker has carried out a command."""
 
-    verb: str
     connections: int
     dropped: int
 

@@ -146,9 +146,7 @@ class Settings:
         secret=True,
         shown="none: serve makes one and shows it, api refuses to start",
     )
-    insecure_no_token: bool = _option(
-        "Let anyone use the API.", _boolean, False, shown="false"
-    )
+    insecure_no_token: bool = _option("Let anyone use the API.", _boolean, False, shown="false")
     jwt_secret: tuple[str, ...] = _option(
         "HMAC secret of JWTs; two, comma-separated, while one is being replaced.",
         _list,
@@ -167,9 +165,7 @@ class Settings:
         only="worker",
     )
 
-    messaging_method: str = _option(
-        "How the API reaches workers.", _choice("redis"), "redis"
-    )
+    messaging_method: str = _option("How the API reaches workers.", _choice("redis"), "redis")
     ttl_duration: float = _option(
         "How often to refresh the records of workers and connections in Redis.",
         _ttl,

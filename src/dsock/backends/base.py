@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Collection
+from collections.abc import Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from typing import Protocol
 
 from dsock.claim import Claim, ClaimRequest
-from dsock.close import Goodbye
 from dsock.command import Command
 from dsock.presence import Info
 from dsock.report import Outcome, Report
@@ -19,12 +18,10 @@ class Held(Addressed, Protocol):
 
     @property
     def last_ping(self) -> float: ...
-    @property
-    def recorded(self) -> bool: ...
 
 
-Answer = Callable[[Outcome, Awaitable[None] | None], None]
-"""Takes a command's outcome, and what must have ended before it is true for the cluster."""
+Answer = Callable[[Outcome], None]
+"""Takes a command's outcome once the worker has carried it out."""
 
 
 class Recipient(Protocol):
@@ -33,12 +30,14 @@ class Recipient(Protocol):
     def submit(self, command: Command, answer: Answer) -> None:
         """Carry out a command after all that were submitted before it."""
 
-    def held(self) -> Collection[Held]:
+    def select(self, target: Target) -> Sequence[Held]:
+        """The connections of a target, pending ones too."""
+
+    def everyone(self) -> Sequence[Held]:
         """All connections, pending ones too."""
 
-    def get(self, id: str) -> Held | None: ...
-    def holds(self, target: Target) -> bool: ...
-    def close_all(self, goodbye: Goodbye) -> None: ...
+    def lease_lost(self) -> None:
+        """The cluster has declared this worker gone: close every client."""
 
 
 class Membership(Protocol):

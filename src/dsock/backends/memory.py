@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import heapq
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from uuid import uuid4
 
@@ -26,7 +26,7 @@ class MemoryBackend:
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._claims = _Claims(clock)
-        self._workers: dict[str, Recipient] = {}
+        self._members: dict[str, MemoryMembership] = {}
 
     @property
     def ready(self) -> bool:
@@ -47,7 +47,8 @@ class MemoryBackend:
             self._claims.replace(claim.with_channel(channel, subscribed))
 
     async def publish(self, command: Command, wait: bool = True) -> Report:
-        told = [worker for worker in self._workers.values() if worker.holds(command.target)]
+        workers = [member.worker for member in self._members.values()]
+        told = [worker for worker in workers if worker.select(command.target)]
         outcomes = [_submit(worker, command) for worker in told]
         report = Report(workers=len(told))
         if wait:
@@ -59,27 +60,26 @@ class MemoryBackend:
         connections = [
             Presence(
                 id=one.id,
-                worker=worker_id,
+                worker=member.id,
                 user=one.user,
                 session=one.session,
                 channels=tuple(one.channels),
                 last_ping=int(one.last_ping),
             )
-            for worker_id, worker in self._workers.items()
-            if worker.holds(target)
-            for one in worker.held()
-            if one.recorded and target.selects(one)
+            for member in self._members.values()
+            for one in member.worker.select(target)
+            if one.id in member.recorded
         ]
         return Info(connections, self._claims.select(target))
 
     @asynccontextmanager
     async def join(self, worker: Recipient) -> AsyncIterator[MemoryMembership]:
-        id = str(uuid4())
-        self._workers[id] = worker
+        member = MemoryMembership(str(uuid4()), worker, self._claims)
+        self._members[member.id] = member
         try:
-            yield MemoryMembership(self._claims)
+            yield member
         finally:
-            del self._workers[id]
+            del self._members[member.id]
 
 
 class MemoryMembership:
@@ -87,7 +87,10 @@ class MemoryMembership:
 
     ready = True
 
-    def __init__(self, claims: _Claims) -> None:
+    def __init__(self, id: str, worker: Recipient, claims: _Claims) -> None:
+        self.id = id
+        self.worker = worker
+        self.recorded: set[str] = set()
         self._claims = claims
 
     async def open_routes(self, connection: Held) -> None: ...
@@ -98,17 +101,21 @@ class MemoryMembership:
             self._claims.remove(claim)
         return now
 
-    async def record(self, connection: Held) -> None: ...
+    async def record(self, connection: Held) -> None:
+        self.recorded.add(connection.id)
+
+    def forget(self, connection: Held) -> None:
+        self.recorded.discard(connection.id)
+
     def moved(self, connection: Held, channel: str, subscribed: bool) -> None: ...
     def touched(self, connection: Held) -> None: ...
-    def forget(self, connection: Held) -> None: ...
     async def settled(self) -> None: ...
 
 
 def _submit(worker: Recipient, command: Command) -> asyncio.Future[Outcome]:
     future: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
 
-    def answer(outcome: Outcome, _: Awaitable[None] | None) -> None:
+    def answer(outcome: Outcome) -> None:
         if not future.done():
             future.set_result(outcome)
 
@@ -182,3 +189,7 @@ class _Claims:
             # The id may be a later claim's by now.
             if found is not None and found[1] == end:
                 self.remove(found[0])
+        # Used-up claims leave their ends behind: long-lived ones must not pile up.
+        if len(self._ends) > 2 * len(self._by_id) + 1000:
+            self._ends = [(end, id) for id, (_, end) in self._by_id.items()]
+            heapq.heapify(self._ends)

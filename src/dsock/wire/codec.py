@@ -134,9 +134,7 @@ def decode_answers(payload: bytes) -> Answers | Probe:
 
 def _encode_outcomes(answers: Answers) -> Iterable[pb.Answer]:
     for number, outcome in answers.outcomes:
-        yield pb.Answer(
-            command=number, connections=outcome.connections, dropped=outcome.dropped
-        )
+        yield pb.Answer(command=number, connections=outcome.connections, dropped=outcome.dropped)
 
 
 def _parse(message: pb.Message | pb.ChannelAction | pb.Answers, payload: bytes) -> None:

@@ -1,0 +1,7 @@
+"""`python -m dsock`."""
+
+import sys
+
+from dsock.cli import main
+
+sys.exit(main())

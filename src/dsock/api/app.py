@@ -1,0 +1,34 @@
+"""The API's routes, and the token in front of them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import BaseRoute, Route
+
+from dsock.api.handlers import Handlers
+from dsock.api.params import require_token
+from dsock.http.app import Endpoint
+
+
+def api_routes(handlers: Handlers, tokens: Sequence[str] | None) -> list[BaseRoute]:
+    """All calls; `tokens` None lets anyone make them."""
+
+    def route(method: str, path: str, endpoint: Endpoint) -> BaseRoute:
+        async def authorized(request: Request) -> Response:
+            if tokens is not None:
+                require_token(request, tokens)
+            return await endpoint(request)
+
+        return Route(path, authorized, methods=[method])
+
+    return [
+        route("POST", "/claim", handlers.claim),
+        route("POST", "/send", handlers.send),
+        route("POST", "/disconnect", handlers.disconnect),
+        route("POST", "/channel/subscribe/{channel:path}", handlers.subscribe),
+        route("POST", "/channel/unsubscribe/{channel:path}", handlers.unsubscribe),
+        route("GET", "/info", handlers.info),
+    ]

@@ -1,0 +1,237 @@
+"""uvicorn's HTTP protocol with limits, and with a way out for WebSockets.
+
+What uvicorn leaves to us: limits on headers and slow requests; an `Upgrade` that is not a
+WebSocket's must not swallow the body; a WebSocket's goes to `Rules.on_upgrade` with its
+transport, before any answer. Knows no word of the broker's.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import unquote
+
+import httptools
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+from dsock.errors import (
+    BadRequest,
+    DsockError,
+    HeadersTooLarge,
+    InvalidHandshake,
+    MethodNotAllowed,
+    RequestTimeout,
+)
+from dsock.http.answers import failure, request_id
+from dsock.http.upgrade import Upgrade
+
+LINGER = 1.0
+"""Seconds for which a refused client may go on sending, so that it can read the answer."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rules:
+    """What a request may be. Times in seconds, sizes in bytes."""
+
+    on_upgrade: Callable[[Upgrade], None] | None = None
+    """Takes the WebSocket handshakes on `upgrade_paths`."""
+    upgrade_paths: frozenset[str] = frozenset()
+    header_timeout: float = 10.0
+    max_header_size: int = 16 * 1024
+    max_headers: int = 100
+    body_timeout: float = 30.0
+    """Without progress."""
+    max_unread: int = 16 * 1024 * 1024
+    """Of a body that was answered before it had all come."""
+
+
+class _Refused(Exception):
+    """Stops the parser from inside one of its callbacks."""
+
+
+class HttpProtocol(HttpToolsProtocol):
+    """One HTTP connection. `_in_head`: the next bytes belong to a request line or headers;
+    `_head_size`: how many of them have come; `_deadline`: when patience ends."""
+
+    def __init__(self, *args: Any, rules: Rules, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._rules = rules
+        self._in_head = True
+        self._head_size = 0
+        self._heads = 0
+        self._unread = 0
+        self._refusal: DsockError = BadRequest()
+        self._refused = False
+        self._deadline: float | None = None
+
+    # --- the transport -------------------------------------------------------------------
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        self._deadline = self.loop.time() + self._rules.header_timeout
+
+    def data_received(self, data: bytes) -> None:
+        if self._refused:
+            return
+        self._unset_keepalive_if_required()
+        if self._in_head and self._deadline is None:
+            self._deadline = self.loop.time() + self._rules.header_timeout
+        left: bytes | None = data
+        while left is not None:
+            left = self._feed(left)
+
+    def check_deadline(self, now: float) -> None:
+        """Called now and then for every connection: end one that keeps us waiting."""
+        if self._deadline is None or now < self._deadline or self._refused:
+            return
+        if not self._in_head and self.flow.read_paused:
+            # It is we who do not read.
+            self._deadline = now + self._rules.body_timeout
+        else:
+            self._refuse(RequestTimeout())
+
+    # --- the parser ----------------------------------------------------------------------
+
+    def _feed(self, data: bytes) -> bytes | None:
+        # Returns what has to be fed again, to a fresh parser.
+        heads = self._heads
+        try:
+            self.parser.feed_data(data)
+        except httptools.HttpParserUpgrade as upgrade:
+            return self._upgrade_asked(data[upgrade.args[0] :])
+        except httptools.HttpParserError:
+            self._refuse(self._refusal)
+            return None
+        if self._in_head:
+            # A head that began in the middle of this segment is counted from the next on.
+            self._head_size = self._head_size + len(data) if heads == self._heads else 0
+            if self._head_size > self._rules.max_header_size:
+                self._refuse(HeadersTooLarge())
+        return None
+
+    def on_headers_complete(self) -> None:
+        size = len(self.url) + sum(len(name) + len(value) + 4 for name, value in self.headers)
+        if size > self._rules.max_header_size or len(self.headers) > self._rules.max_headers:
+            self._refusal = HeadersTooLarge()
+            raise _Refused
+        self._heads += 1
+        self._in_head = False
+        self._head_size = self._unread = 0
+        self._deadline = self.loop.time() + self._rules.body_timeout
+        # What an upgrade becomes is decided where the parser stops for it.
+        if not self.parser.should_upgrade():
+            super().on_headers_complete()
+
+    def on_body(self, body: bytes) -> None:
+        self._deadline = self.loop.time() + self._rules.body_timeout
+        if self.cycle.response_complete:
+            self._unread += len(body)
+            if self._unread > self._rules.max_unread:
+                self.transport.close()
+            return
+        super().on_body(body)
+
+    def on_message_complete(self) -> None:
+        if self.parser.should_upgrade():
+            return
+        self._in_head = True
+        self._deadline = None
+        super().on_message_complete()
+
+    # --- upgrades ------------------------------------------------------------------------
+
+    def _upgrade_asked(self, rest: bytes) -> bytes | None:
+        method = self.parser.get_method()
+        if method == b"CONNECT":
+            self._refuse(MethodNotAllowed())
+            return None
+        busy = self.cycle is not None and not self.cycle.response_complete
+        try:
+            url = httptools.parse_url(self.url)
+        except httptools.HttpParserError:
+            self._refuse(BadRequest())
+            return None
+        path = unquote((url.path or b"/").decode("latin-1"))
+        on_upgrade = self._rules.on_upgrade
+        if (
+            busy
+            or on_upgrade is None
+            or path not in self._rules.upgrade_paths
+            or not self._is_websocket(method)
+        ):
+            return self._without_upgrade(method) + rest
+        if rest:
+            # Nobody may speak before the 101; what does may be another request in disguise.
+            self._refuse(InvalidHandshake())
+            return None
+        self._hand_over(on_upgrade, url.query or b"")
+        return None
+
+    def _is_websocket(self, method: bytes) -> bool:
+        names = {name for name, _ in self.headers}
+        body = dict(self.headers).get(b"content-length", b"0") != b"0"
+        return (
+            method == b"GET"
+            and self.parser.get_http_version() == "1.1"
+            and b"websocket" in self._tokens(b"upgrade")
+            and not body
+            and b"transfer-encoding" not in names
+        )
+
+    def _tokens(self, name: bytes) -> list[bytes]:
+        return [
+            token.strip().lower()
+            for key, value in self.headers
+            if key == name
+            for token in value.split(b",")
+        ]
+
+    def _without_upgrade(self, method: bytes) -> bytes:
+        # The parser has stopped at the end of this head as if the rest were another
+        # protocol's (RFC 9110, section 7.8, lets a server ignore `Upgrade`): a fresh one
+        # reads the same request without it.
+        version = self.parser.get_http_version().encode()
+        head = [method, b" ", self.url, b" HTTP/", version, b"\r\n"]
+        kept = [token for token in self._tokens(b"connection") if token != b"upgrade"]
+        for name, value in self.headers:
+            if name not in (b"upgrade", b"connection"):
+                head += (name, b": ", value, b"\r\n")
+        if kept:
+            head += (b"connection: ", b", ".join(kept), b"\r\n")
+        self.parser = httptools.HttpRequestParser(self)
+        self._in_head = True
+        return b"".join((*head, b"\r\n"))
+
+    def _hand_over(self, on_upgrade: Callable[[Upgrade], None], query: bytes) -> None:
+        self.connections.discard(self)
+        self._deadline = None
+        upgrade = Upgrade(self.transport, query, self.headers)
+        self.transport.set_protocol(upgrade)
+        self.parser = None  # type: ignore[assignment]  # breaks a reference cycle
+        on_upgrade(upgrade)
+
+    # --- refusals ------------------------------------------------------------------------
+
+    def _refuse(self, error: DsockError) -> None:
+        """Answer, unless an earlier request still waits for its own answer; and hang up."""
+        self._refused = True
+        self._deadline = None
+        in_progress = self.cycle is not None and not self.cycle.response_complete
+        started = in_progress and self.cycle.response_started
+        # A request whose own body does not come is this one; an earlier one is not.
+        if started or (in_progress and (self._in_head or self.pipeline)):
+            self.transport.close()
+            return
+        if in_progress:
+            self.cycle.disconnected = True
+            self.cycle.message_event.set()
+        given = dict(self.headers or ()).get(b"x-request-id", b"").decode("latin-1")
+        self.transport.write(failure(error, request_id(given)).as_http(close=True))
+        if self.transport.can_write_eof():
+            self.transport.write_eof()
+            self.flow.resume_reading()
+            self.loop.call_later(LINGER, self.transport.abort)
+        else:
+            self.transport.close()

@@ -1,0 +1,130 @@
+"""Listening and hanging up: uvicorn carries HTTP, we own the sockets and the signals."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import errno
+import functools
+import os
+import resource
+import signal
+import socket
+from collections.abc import AsyncIterator, Generator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import uvicorn
+
+from dsock.errors import StartError
+from dsock.http.protocol import HttpProtocol, Rules
+
+BACKLOG = 4096
+
+
+def bind(host: str, port: int) -> socket.socket:
+    """A bound TCP socket; with an empty host on all interfaces, IPv6 and IPv4.
+
+    Raises `StartError` with one line that says what is in the way.
+    """
+    try:
+        if not host and socket.has_dualstack_ipv6():
+            return socket.create_server(
+                ("", port), family=socket.AF_INET6, dualstack_ipv6=True, backlog=BACKLOG
+            )
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        return socket.create_server((host, port), family=family, backlog=BACKLOG)
+    except OSError as error:
+        if error.errno == errno.EADDRINUSE:
+            raise StartError(f"port {port} is in use") from None
+        reason = os.strerror(error.errno) if error.errno and error.errno > 0 else str(error)
+        raise StartError(f"cannot listen on {host or '*'}:{port}: {reason}") from None
+
+
+def raise_file_limit() -> int:
+    """Let this process open as many files as it may; returns how many that is."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    return hard
+
+
+class _Server(uvicorn.Server):
+    def __init__(self, config: uvicorn.Config) -> None:
+        super().__init__(config)
+        self.up = asyncio.Event()
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Generator[None, None, None]:
+        # Otherwise it would end with the signal's status, before WebSockets are closed.
+        yield
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        self.up.set()
+
+    async def on_tick(self, counter: int) -> bool:
+        if counter % 5 == 0:
+            now = asyncio.get_running_loop().time()
+            for connection in tuple(self.server_state.connections):
+                if isinstance(connection, HttpProtocol):
+                    connection.check_deadline(now)
+        return await super().on_tick(counter)
+
+
+@asynccontextmanager
+async def serving(app: Any, sock: socket.socket, rules: Rules) -> AsyncIterator[None]:
+    """The ASGI `app` answers on `sock` inside this context; on leaving it, requests that
+    are under way are finished."""
+    config = uvicorn.Config(
+        app,
+        http=functools.partial(HttpProtocol, rules=rules),  # type: ignore[arg-type]
+        ws="none",
+        lifespan="off",
+        loop="none",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        proxy_headers=False,
+        backlog=BACKLOG,
+        timeout_keep_alive=75,
+        timeout_graceful_shutdown=5,
+    )
+    server = _Server(config)
+    running = asyncio.create_task(server.serve([sock]))
+    up = asyncio.create_task(server.up.wait())
+    await asyncio.wait((running, up), return_when=asyncio.FIRST_COMPLETED)
+    up.cancel()
+    try:
+        if running.done():
+            running.result()
+        yield
+    finally:
+        server.should_exit = True
+        await running
+
+
+class StopSignals:
+    """SIGTERM and SIGINT: the first is an event, the second ends the process at once."""
+
+    def __init__(self) -> None:
+        self._asked = asyncio.Event()
+
+    def __enter__(self) -> StopSignals:
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self._arrived, number)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.remove_signal_handler(number)
+
+    async def wait(self) -> None:
+        """Wait for the first signal."""
+        await self._asked.wait()
+
+    def _arrived(self, number: int) -> None:
+        if self._asked.is_set():
+            os._exit(128 + number)
+        self._asked.set()

@@ -1,0 +1,72 @@
+"""The log: how lines look, and what events are worth one."""
+
+from __future__ import annotations
+
+import logging
+import sys
+
+import structlog
+
+from dsock import events
+from dsock.events import Event
+
+
+def configure(debug: bool) -> None:
+    """Log to standard error as `time level event key=value`, this program and its libraries
+    alike."""
+    shared: list[structlog.typing.Processor] = [
+        structlog.contextvars.merge_contextvars,
+        structlog.stdlib.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+        structlog.processors.format_exc_info,
+    ]
+    structlog.configure(
+        processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
+        wrapper_class=structlog.make_filtering_bound_logger(
+            logging.DEBUG if debug else logging.INFO
+        ),
+        logger_factory=structlog.stdlib.LoggerFactory(),
+        cache_logger_on_first_use=True,
+    )
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(
+            foreign_pre_chain=shared,
+            processors=[
+                structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+                structlog.processors.LogfmtRenderer(
+                    key_order=["timestamp", "level", "event"], bool_as_flag=False
+                ),
+            ],
+        )
+    )
+    root = logging.getLogger()
+    root.handlers[:] = [handler]
+    root.setLevel(logging.WARNING)
+    logging.getLogger("dsock").setLevel(logging.DEBUG if debug else logging.INFO)
+    # What a broken client sent is the client's affair.
+    logging.getLogger("uvicorn.error").setLevel(logging.ERROR)
+
+
+class Journal:
+    """Writes down the events that an operator would want to find."""
+
+    def __init__(self) -> None:
+        self._log = structlog.stdlib.get_logger("dsock")
+
+    def __call__(self, event: Event) -> None:
+        match event:
+            case events.BackendReached(True, why):
+                self._log.info("backend in reach", why=why)
+            case events.BackendReached(False, why):
+                self._log.error("backend out of reach", why=why)
+            case events.WorkerGone(worker):
+                self._log.warning("worker declared gone", worker=worker)
+            case events.ConnectionOpened(id, user):
+                self._log.debug("connection opened", connection=id, user=user)
+            case events.ConnectionClosed(id, user, goodbye):
+                self._log.debug(
+                    "connection closed", connection=id, user=user, reason=goodbye.name.lower()
+                )
+            case events.PayloadDropped():
+                self._log.warning("unreadable payload dropped")

@@ -1,0 +1,96 @@
+"""Prometheus metrics, made by listening to events."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    Histogram,
+    Info,
+    ProcessCollector,
+)
+from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
+
+from dsock import __version__, events
+from dsock.events import Event
+
+_LATENCY_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5)
+
+
+class Metrics:
+    """What has happened on this node, for `/metrics`."""
+
+    def __init__(self) -> None:
+        self._registry = registry = CollectorRegistry()
+        ProcessCollector(registry=registry)
+        Info("dsock", "Version", registry=registry).info({"version": __version__})
+
+        def counter(name: str, text: str, *labels: str) -> Counter:
+            return Counter(f"dsock_{name}", text, labels, registry=registry)
+
+        self._opened = counter("connections_opened", "Clients that were let in")
+        self._closed = counter("connections_closed", "Open connections that left", "reason")
+        self._refused = counter("connects_refused", "Clients that were not let in", "code")
+        self._delivered = counter("deliveries", "Messages or moves applied to connections")
+        self._dropped = counter("drops", "Messages refused by clients that were too slow")
+        self._commands = counter("commands", "Commands answered by the API", "verb")
+        self._unanswered = counter("unanswered", "Workers that did not confirm", "verb")
+        self._received = counter("client_messages", "Messages from clients")
+        self._received_bytes = counter("client_bytes", "Bytes of messages from clients")
+        self._unreadable = counter("unreadable_payloads", "Payloads that were no command")
+        self._workers_gone = counter("workers_gone", "Workers declared gone after their lease")
+        self._reached = Gauge(
+            "dsock_backend_reached", "Whether the backend is in reach", registry=registry
+        )
+        self._reached.set(1)
+        self._requests = Histogram(
+            "dsock_request_seconds",
+            "HTTP requests",
+            ("route", "status"),
+            buckets=_LATENCY_BUCKETS,
+            registry=registry,
+        )
+
+    def watch(self, sizes: Callable[[], tuple[int, int, int]]) -> None:
+        """Show how many connections, users and channels a worker has."""
+
+        def show(index: int, name: str) -> None:
+            gauge = Gauge(f"dsock_{name}", f"{name.capitalize()} here", registry=self._registry)
+            gauge.set_function(lambda: sizes()[index])
+
+        for index, name in enumerate(("connections", "users", "channels")):
+            show(index, name)
+
+    def expose(self) -> tuple[bytes, str]:
+        """The metrics as text, and its content type."""
+        return generate_latest(self._registry), CONTENT_TYPE_LATEST
+
+    def __call__(self, event: Event) -> None:
+        match event:
+            case events.ConnectionOpened():
+                self._opened.inc()
+            case events.ConnectionClosed(goodbye=goodbye):
+                self._closed.labels(goodbye.name.lower()).inc()
+            case events.ConnectRefused(code):
+                self._refused.labels(code).inc()
+            case events.CommandApplied(connections, dropped):
+                self._delivered.inc(connections)
+                self._dropped.inc(dropped)
+            case events.CommandAnswered(verb, unanswered=unanswered):
+                self._commands.labels(verb).inc()
+                if unanswered:
+                    self._unanswered.labels(verb).inc(unanswered)
+            case events.MessageReceived(size):
+                self._received.inc()
+                self._received_bytes.inc(size)
+            case events.RequestAnswered(route, status, seconds):
+                self._requests.labels(route, status).observe(seconds)
+            case events.PayloadDropped():
+                self._unreadable.inc()
+            case events.BackendReached(reached):
+                self._reached.set(reached)
+            case events.WorkerGone():
+                self._workers_gone.inc()

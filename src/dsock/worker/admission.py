@@ -1,0 +1,221 @@
+"""Letting a client in: `docs/trips.md` tells why the steps come in this order."""
+
+from __future__ import annotations
+
+import time
+from base64 import b64decode
+from collections.abc import Sequence
+from dataclasses import dataclass
+from uuid import uuid4
+
+from websockets.exceptions import InvalidHandshake as ExtensionRefused
+from websockets.extensions.permessage_deflate import ServerPerMessageDeflateFactory
+from websockets.headers import parse_extension
+from websockets.utils import accept_key
+
+from dsock import names
+from dsock.backends.base import Backend, Membership
+from dsock.claim import Claim
+from dsock.close import Goodbye
+from dsock.errors import (
+    DsockError,
+    ErrorGettingClaim,
+    ErrorGettingConnection,
+    InvalidHandshake,
+    MissingClaim,
+    NotReady,
+    OriginRefused,
+    ShuttingDown,
+    Unavailable,
+    UpgradeRequired,
+)
+from dsock.http.upgrade import Upgrade
+from dsock.origin import origin_allowed
+from dsock.worker.connection import Connection
+from dsock.worker.credentials import Credential, find_credential, select_protocol
+from dsock.worker.signature import claim_of_jwt
+from dsock.worker.worker import Worker
+
+TRIES = 5
+"""How often a claim may change under a client's hands before we give up."""
+
+_DEFLATE = ServerPerMessageDeflateFactory(
+    server_no_context_takeover=True, client_no_context_takeover=True
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Policy:
+    """Who may come in, and what everybody joins."""
+
+    jwt_secret: tuple[str, ...] = ()
+    default_channels: tuple[str, ...] = ()
+    allowed_origins: tuple[str, ...] = ("*",)
+
+
+class Admission:
+    """The door of a worker. `open` is false once the node drains."""
+
+    def __init__(self, backend: Backend, worker: Worker, policy: Policy) -> None:
+        self.open = True
+        self._backend = backend
+        self._worker = worker
+        self._policy = policy
+
+    @property
+    def ready(self) -> bool:
+        """Whether a client that comes now would be reachable."""
+        membership = self._worker.membership
+        return self.open and membership is not None and membership.ready
+
+    async def admit(self, upgrade: Upgrade) -> None:
+        """Let the client of a handshake in. Raises any `DsockError` that refuses it; then
+        nothing of the client is left behind."""
+        membership = self._membership()
+        key = _handshake_key(upgrade)
+        origins = upgrade.header(b"origin")
+        if not origin_allowed(origins[0] if origins else None, self._policy.allowed_origins):
+            raise OriginRefused
+        protocols = upgrade.tokens(b"sec-websocket-protocol")
+        protocol = select_protocol(protocols)
+        claim = await self._read(
+            find_credential(upgrade.query, upgrade.header(b"authorization"), protocols)
+        )
+        connection = self._connection(claim)
+        upgrade.on_lost = lambda: connection.close(Goodbye.CLIENT_LEFT)
+        if upgrade.transport.is_closing():
+            raise MissingClaim  # nobody will read this
+        self._worker.registry.add(connection)
+        try:
+            await self._enter(membership, connection, claim)
+        except BaseException:
+            connection.close(Goodbye.FAILED)
+            raise
+        extension, inflate_bits = _negotiate_deflate(upgrade.header(b"sec-websocket-extensions"))
+        early = upgrade.hand_over(connection)
+        connection.opened(upgrade.transport, _switching(key, protocol, extension), inflate_bits)
+        self._worker.opened(connection)
+        if early:
+            connection.data_received(early)
+
+    async def check(
+        self, query: Sequence[tuple[str, str]], authorization: Sequence[str]
+    ) -> DsockError:
+        """What a request without a WebSocket is answered; its claim stays as it is."""
+        try:
+            self._membership()
+            await self._read(find_credential(query, authorization, ()))
+        except DsockError as error:
+            return error
+        return UpgradeRequired()
+
+    def _membership(self) -> Membership:
+        membership = self._worker.membership
+        if not self.open:
+            raise ShuttingDown
+        if membership is None or not membership.ready:
+            raise NotReady
+        return membership
+
+    async def _read(self, credential: Credential) -> Claim:
+        if credential.claim is None:
+            return claim_of_jwt(credential.jwt or "", self._policy.jwt_secret, time.time())
+        try:
+            claim = await self._backend.read_claim(credential.claim)
+        except Unavailable:
+            raise ErrorGettingClaim from None
+        if claim is None:
+            raise MissingClaim
+        return claim
+
+    def _connection(self, claim: Claim) -> Connection:
+        channels = names.merged(claim.channels, self._policy.default_channels)
+        return Connection(self._worker, str(uuid4()), claim.user, claim.session, channels)
+
+    async def _enter(self, membership: Membership, connection: Connection, claim: Claim) -> None:
+        """From pending to recorded. Routes open before the claim is taken, so that whoever
+        voids or changes claims finds either the claim or this connection."""
+        failed = ErrorGettingClaim if claim.id else ErrorGettingConnection
+        try:
+            await membership.open_routes(connection)
+            if claim.id:
+                await self._take(membership, connection, claim)
+            _require_alive(connection)
+            await membership.record(connection)
+        except Unavailable:
+            raise failed from None
+        # A command may have doomed it while it was being recorded.
+        _require_alive(connection)
+
+    async def _take(self, membership: Membership, connection: Connection, claim: Claim) -> None:
+        for _ in range(TRIES):
+            _require_alive(connection)
+            now = await membership.take(claim)
+            if now == claim:
+                return
+            if now is None or (now.user, now.session) != (claim.user, claim.session):
+                raise MissingClaim
+            # Subscribed or unsubscribed since it was read: catch up, and try again.
+            for channel in now.channels:
+                if channel not in claim.channels:
+                    self._worker.subscribe(connection, channel)
+            for channel in claim.channels:
+                if channel not in (*now.channels, *self._policy.default_channels):
+                    self._worker.unsubscribe(connection, channel)
+            claim = now
+        raise ErrorGettingClaim
+
+
+def _require_alive(connection: Connection) -> None:
+    # A Disconnect has found it, or it is too slow, or the client has left.
+    if connection.goodbye is Goodbye.SHUTTING_DOWN:
+        raise ShuttingDown
+    if connection.goodbye is not None:
+        raise MissingClaim
+
+
+def _handshake_key(upgrade: Upgrade) -> str:
+    """The key of a handshake that is one (RFC 6455, section 4.2.1)."""
+    keys = upgrade.header(b"sec-websocket-key")
+    versions = upgrade.header(b"sec-websocket-version")
+    if len(upgrade.header(b"host")) != 1 or len(keys) != 1 or versions != ["13"]:
+        raise InvalidHandshake
+    try:
+        valid = len(b64decode(keys[0], validate=True)) == 16
+    except ValueError:
+        valid = False
+    if not valid:
+        raise InvalidHandshake
+    return keys[0]
+
+
+def _negotiate_deflate(offers: Sequence[str]) -> tuple[str | None, int]:
+    """The answer to an offer of permessage-deflate, and the client's window in bits."""
+    try:
+        for name, parameters in (offer for line in offers for offer in parse_extension(line)):
+            if name == _DEFLATE.name:
+                try:
+                    agreed, extension = _DEFLATE.process_request_params(parameters, [])
+                except ExtensionRefused:
+                    continue
+                text = "; ".join(
+                    key if value is None else f"{key}={value}" for key, value in agreed
+                )
+                return f"{name}; {text}" if text else name, extension.remote_max_window_bits
+    except ExtensionRefused:
+        raise InvalidHandshake from None
+    return None, 0
+
+
+def _switching(key: str, protocol: str | None, extension: str | None) -> bytes:
+    lines = [
+        "HTTP/1.1 101 Switching Protocols",
+        "Upgrade: websocket",
+        "Connection: Upgrade",
+        f"Sec-WebSocket-Accept: {accept_key(key)}",
+    ]
+    if protocol:
+        lines.append(f"Sec-WebSocket-Protocol: {protocol}")
+    if extension:
+        lines.append(f"Sec-WebSocket-Extensions: {extension}")
+    return "\r\n".join((*lines, "", "")).encode("latin-1")

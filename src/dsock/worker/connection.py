@@ -1,0 +1,277 @@
+"""One client's open socket.
+
+Sending is writing a ready frame to the transport, nothing more. What clients send is read
+by `websockets`' Sans-I/O protocol, which is made when the first byte arrives: a client that
+only listens costs no parser.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import Protocol
+
+from websockets.extensions.permessage_deflate import PerMessageDeflate
+from websockets.frames import CloseCode, Frame, Opcode
+from websockets.protocol import OPEN, Side
+from websockets.protocol import Protocol as FrameReader
+
+from dsock.close import Goodbye
+from dsock.command import MessageType
+
+CLOSE_TIMEOUT = 0.9
+"""Seconds after a close frame until the socket is cut, whatever the peer does."""
+
+PING = Frame(Opcode.PING, b"").serialize(mask=False)
+
+_FAULTS: dict[int, Goodbye] = {
+    CloseCode.PROTOCOL_ERROR: Goodbye.PROTOCOL_ERROR,
+    CloseCode.INVALID_DATA: Goodbye.NOT_TEXT,
+    CloseCode.MESSAGE_TOO_BIG: Goodbye.TOO_BIG,
+    CloseCode.INTERNAL_ERROR: Goodbye.FAILED,
+}
+
+
+def encode_frame(type: MessageType, body: bytes) -> bytes:
+    """The one frame that all receivers of a message share: a server masks nothing
+    (RFC 6455, section 5.1)."""
+    return Frame(Opcode(type.value), body).serialize(mask=False)
+
+
+def _fault(reader: FrameReader) -> Goodbye | None:
+    """Why the reader has given up, if it has."""
+    if reader.parser_exc is None or reader.close_sent is None:
+        return None
+    return _FAULTS.get(reader.close_sent.code)
+
+
+class Owner(Protocol):
+    """Who a connection belongs to."""
+
+    send_buffer_limit: int
+    max_client_message_size: int
+
+    def left(self, connection: Connection) -> None:
+        """The connection is no longer open or pending. Called once."""
+
+    def gone(self, connection: Connection) -> None:
+        """The socket of a connection that was open is no more."""
+
+    def heard(self, connection: Connection) -> None:
+        """The client has answered or sent a ping."""
+
+    def received(self, connection: Connection, message: str | bytes) -> None:
+        """The client has sent a message."""
+
+
+class Connection(asyncio.Protocol):
+    """A connection is pending, then open, then has said `goodbye`; or skips the middle.
+
+    While it is pending, frames wait in it; `flowing` means that a frame may be written
+    straight to `transport`: it is open, and no more than `send_buffer_limit` waits.
+    """
+
+    __slots__ = (
+        "_closing",
+        "_inflate_bits",
+        "_message",
+        "_owner",
+        "_reader",
+        "_text",
+        "_waiting",
+        "channels",
+        "flowing",
+        "goodbye",
+        "id",
+        "last_ping",
+        "ping_slot",
+        "pinged_at",
+        "session",
+        "transport",
+        "user",
+    )
+
+    transport: asyncio.Transport
+    """Set once the connection is open."""
+
+    def __init__(
+        self,
+        owner: Owner,
+        id: str,
+        user: str,
+        session: str | None,
+        channels: tuple[str, ...],
+    ) -> None:
+        self.id = id
+        self.user = user
+        self.session = session
+        self.channels = dict.fromkeys(channels)
+        """In the order in which they were joined."""
+        self.last_ping = time.time()
+        """Seconds from epoch at which the client was last heard."""
+        self.flowing = False
+        self.goodbye: Goodbye | None = None
+        self.pinged_at: float | None = None
+        """When the ping went out that was not answered yet, by the loop's clock."""
+        self.ping_slot = -1
+        self._owner = owner
+        self._waiting: list[bytes] | None = []
+        self._inflate_bits = 0
+        self._reader: FrameReader | None = None
+        self._message: list[bytes] | None = None
+        self._text = False
+        self._closing: asyncio.TimerHandle | None = None
+
+    # --- what the worker does ------------------------------------------------------------
+
+    @property
+    def pending(self) -> bool:
+        """Whether this is between its claim and its 101."""
+        return self._waiting is not None and self.goodbye is None
+
+    @property
+    def is_open(self) -> bool:
+        """Whether the client has its 101 and nobody has said goodbye."""
+        return self._waiting is None and self.goodbye is None
+
+    @property
+    def was_open(self) -> bool:
+        """Whether the client ever had its 101."""
+        return self._waiting is None
+
+    def opened(self, transport: asyncio.Transport, head: bytes, inflate_bits: int) -> None:
+        """The client is in: write the 101 and the frames that waited. `inflate_bits` is the
+        window of permessage-deflate, 0 when it was not negotiated (RFC 7692)."""
+        self.transport = transport
+        self._inflate_bits = inflate_bits
+        limit = self._owner.send_buffer_limit
+        transport.set_write_buffer_limits(high=limit, low=limit)
+        waiting, self._waiting = self._waiting or [], None
+        self.flowing = True
+        transport.write(b"".join((head, *waiting)))
+
+    def hold(self, frame: bytes) -> bool:
+        """Take a frame while not `flowing`: it waits for the 101, or the client is too slow
+        and is closed. Says whether the frame was refused for that."""
+        if self.goodbye is not None:
+            return False
+        if self._waiting is not None and (
+            sum(map(len, self._waiting)) <= self._owner.send_buffer_limit
+        ):
+            self._waiting.append(frame)
+            return False
+        self.close(Goodbye.TOO_SLOW)
+        return True
+
+    def ping(self, now: float) -> None:
+        """Ask whether the client is there."""
+        self.pinged_at = now
+        self.transport.write(PING)
+
+    def close(self, goodbye: Goodbye) -> None:
+        """Say goodbye; the socket is gone within a second. Harmless when said before."""
+        if self.goodbye is not None:
+            return
+        self._leave(goodbye)
+        if not self.was_open:
+            return
+        reader = self._ensure_reader()
+        if reader.state is OPEN:
+            if goodbye is not Goodbye.CLIENT_LEFT:  # has no code to send
+                reader.send_close(goodbye.code, goodbye.reason)
+            self._flush(reader)
+        self._closing = asyncio.get_running_loop().call_later(CLOSE_TIMEOUT, self.transport.abort)
+        # Reading may have stopped with writing; the answer to the close frame is to be read.
+        self.transport.resume_reading()
+
+    # --- what the transport says ---------------------------------------------------------
+
+    def data_received(self, data: bytes) -> None:
+        reader = self._ensure_reader()
+        reader.receive_data(data)
+        for frame in reader.events_received():
+            if isinstance(frame, Frame):
+                self._frame_received(frame)
+        if reader.state is not OPEN and self.goodbye is None:
+            self._leave(_fault(reader) or Goodbye.CLIENT_LEFT)
+            self._closing = asyncio.get_running_loop().call_later(
+                CLOSE_TIMEOUT, self.transport.abort
+            )
+        self._flush(reader)
+
+    def pause_writing(self) -> None:
+        self.flowing = False
+        # Who does not read gets no more answers to its pings either.
+        self.transport.pause_reading()
+
+    def resume_writing(self) -> None:
+        if self.goodbye is None:
+            self.flowing = True
+            self.transport.resume_reading()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        if self._closing is not None:
+            self._closing.cancel()
+            self._closing = None
+        self._leave(Goodbye.CLIENT_LEFT)
+        self._owner.gone(self)
+
+    # --- inside --------------------------------------------------------------------------
+
+    def _leave(self, goodbye: Goodbye) -> None:
+        # The one door through which everybody leaves.
+        if self.goodbye is None:
+            self.goodbye = goodbye
+            self.flowing = False
+            if self._waiting:
+                self._waiting.clear()
+            self._owner.left(self)
+
+    def _ensure_reader(self) -> FrameReader:
+        reader = self._reader
+        if reader is None:
+            limit = self._owner.max_client_message_size
+            self._reader = reader = FrameReader(Side.SERVER, state=OPEN, max_size=limit)
+            if self._inflate_bits:
+                # Without context takeover on either side nothing is kept between messages.
+                reader.extensions = [PerMessageDeflate(True, True, self._inflate_bits, 15)]
+        return reader
+
+    def _flush(self, reader: FrameReader) -> None:
+        for data in reader.data_to_send():
+            if data:
+                self.transport.write(data)
+            else:
+                self.transport.close()
+
+    def _frame_received(self, frame: Frame) -> None:
+        if self.goodbye is not None:
+            return
+        opcode = frame.opcode
+        if opcode is Opcode.PONG or opcode is Opcode.PING:
+            self.last_ping = time.time()
+            if opcode is Opcode.PONG:
+                self.pinged_at = None
+            self._owner.heard(self)
+        elif opcode is not Opcode.CLOSE:
+            self._data_frame_received(frame)
+
+    def _data_frame_received(self, frame: Frame) -> None:
+        if frame.opcode is not Opcode.CONT:
+            self._text = frame.opcode is Opcode.TEXT
+            self._message = []
+        if self._message is None:
+            return
+        self._message.append(bytes(frame.data))
+        if not frame.fin:
+            return
+        body, self._message = b"".join(self._message), None
+        if not self._text:
+            self._owner.received(self, body)
+            return
+        try:
+            text = body.decode()
+        except UnicodeDecodeError:
+            self.close(Goodbye.NOT_TEXT)
+            return
+        self._owner.received(self, text)

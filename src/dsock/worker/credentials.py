@@ -1,0 +1,56 @@
+"""What a client shows to be let in, and where it may show it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from dsock.errors import InvalidHandshake, MissingAuthentication, RepeatedCredentials
+
+CLAIM_PROTOCOL = "dsock.claim."
+JWT_PROTOCOL = "dsock.jwt."
+
+
+class Credential(NamedTuple):
+    """A claim id, or else a JWT."""
+
+    claim: str | None
+    jwt: str | None
+
+
+def find_credential(
+    query: Sequence[tuple[str, str]], authorization: Sequence[str], protocols: Sequence[str]
+) -> Credential:
+    """The credential in a request's query, `Authorization` headers and subprotocols.
+
+    A claim goes before a JWT. Raises `MissingAuthentication`, or `RepeatedCredentials` when
+    one kind is given more than once.
+    """
+    claims = [value for name, value in query if name == "claim" and value]
+    claims += [p.removeprefix(CLAIM_PROTOCOL) for p in protocols if p.startswith(CLAIM_PROTOCOL)]
+    jwts = [value for name, value in query if name == "jwt" and value]
+    jwts += [p.removeprefix(JWT_PROTOCOL) for p in protocols if p.startswith(JWT_PROTOCOL)]
+    for header in authorization:
+        scheme, _, value = header.partition(" ")
+        if scheme.lower() == "bearer" and value.strip():
+            jwts.append(value.strip())
+    if len(claims) > 1 or len(jwts) > 1:
+        raise RepeatedCredentials
+    if not claims and not jwts:
+        raise MissingAuthentication
+    return Credential(claims[0] if claims else None, jwts[0] if jwts else None)
+
+
+def select_protocol(protocols: Sequence[str]) -> str | None:
+    """The subprotocol to answer with (RFC 6455, section 4.2.2): the first offered that is
+    no credential.
+
+    Raises `InvalidHandshake` when only credentials are offered: a browser insists on an
+    answer, and a credential must not be echoed.
+    """
+    for protocol in protocols:
+        if not protocol.startswith((CLAIM_PROTOCOL, JWT_PROTOCOL)):
+            return protocol
+    if protocols:
+        raise InvalidHandshake("Offer one more subprotocol, which is no credential.")
+    return None

@@ -1,0 +1,264 @@
+"""The last mile: commands are carried out on the connections of this worker, in order."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import deque
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+
+from dsock.backends.base import Answer, Backend, Membership
+from dsock.close import Goodbye
+from dsock.command import Command, Disconnect, Send, Subscribe, Unsubscribe
+from dsock.events import (
+    CommandApplied,
+    ConnectionClosed,
+    ConnectionOpened,
+    MessageReceived,
+    Notify,
+)
+from dsock.report import Outcome
+from dsock.target import Target
+from dsock.worker.connection import Connection, encode_frame
+from dsock.worker.pulse import Pulse
+from dsock.worker.registry import Registry
+
+SLICE = 0.008
+"""Seconds for which commands may hold the loop at a time."""
+
+_CHUNK = 64
+"""Connections between two looks at the clock."""
+
+_DRAIN_STEP = 0.05
+"""Seconds between two groups of clients that are closed at shutdown."""
+
+Act = Callable[[Sequence[Connection]], Outcome]
+"""What a command does to some of its connections."""
+
+
+class Worker:
+    """All connections of this node, and the one place where commands meet them.
+
+    A command is carried out at once when it can be; what a turn of the loop has no time for
+    waits in `_queue`, and nothing overtakes it.
+    """
+
+    def __init__(
+        self,
+        notify: Notify,
+        *,
+        send_buffer_limit: int,
+        max_client_message_size: int,
+        ping_interval: float,
+        ping_timeout: float,
+        send_timeout: float,
+    ) -> None:
+        self.registry: Registry[Connection] = Registry()
+        self.membership: Membership | None = None
+        """This worker's place in the cluster, inside `member_of`."""
+        self.send_buffer_limit = send_buffer_limit
+        self.max_client_message_size = max_client_message_size
+        self.pulse = Pulse(
+            self.registry,
+            ping_interval=ping_interval,
+            ping_timeout=ping_timeout,
+            send_timeout=send_timeout,
+        )
+        self._notify = notify
+        self._loop = asyncio.get_running_loop()
+        self._queue: deque[tuple[Command, Answer]] = deque()
+        self._current: _Job | None = None
+        self._turn_ends: float | None = None
+        self._leaving: set[Connection] = set()
+        self._nobody_leaving = asyncio.Event()
+
+    @asynccontextmanager
+    async def member_of(self, backend: Backend) -> AsyncIterator[None]:
+        """Inside this context the worker takes part in the cluster, and its clients are
+        pinged."""
+        async with backend.join(self) as self.membership:
+            self.pulse.start()
+            try:
+                yield
+            finally:
+                self.pulse.stop()
+                # Nobody is left after a drain; without one, nobody may be left behind.
+                for connection in self.everyone():
+                    connection.close(Goodbye.SHUTTING_DOWN)
+        self.membership = None
+
+    # --- as the backend sees it (`Recipient`) --------------------------------------------
+
+    def submit(self, command: Command, answer: Answer) -> None:
+        """Carry out a command after all that were submitted before it."""
+        self._queue.append((command, answer))
+        if self._turn_ends is None:
+            self._next_turn()
+        elif time.perf_counter() < self._turn_ends:
+            self._run(self._turn_ends)
+
+    def select(self, target: Target) -> Sequence[Connection]:
+        return self.registry.select(target)
+
+    def everyone(self) -> Sequence[Connection]:
+        return list(self.registry)
+
+    def lease_lost(self) -> None:
+        for connection in self.everyone():
+            connection.close(Goodbye.LEASE_LOST)
+
+    # --- as a connection sees it (`Owner`) -----------------------------------------------
+
+    def left(self, connection: Connection) -> None:
+        if not self.registry.discard(connection):
+            return
+        self.pulse.discard(connection)
+        if self.membership:
+            self.membership.forget(connection)
+        if connection.was_open and connection.goodbye:
+            self._leaving.add(connection)
+            self._notify(ConnectionClosed(connection.id, connection.user, connection.goodbye))
+
+    def gone(self, connection: Connection) -> None:
+        self._leaving.discard(connection)
+        if not self._leaving:
+            self._nobody_leaving.set()
+
+    def heard(self, connection: Connection) -> None:
+        if self.membership:
+            self.membership.touched(connection)
+
+    def received(self, connection: Connection, message: str | bytes) -> None:
+        """What a client sends is limited, checked, counted and dropped: this is where it
+        would go upstream."""
+        self._notify(MessageReceived(len(message)))
+
+    # --- as admission sees it ------------------------------------------------------------
+
+    def opened(self, connection: Connection) -> None:
+        """A pending connection has its 101."""
+        self.pulse.add(connection)
+        self._notify(ConnectionOpened(connection.id, connection.user))
+
+    def subscribe(self, connection: Connection, channel: str) -> None:
+        """Put a connection into a channel, here and for the cluster."""
+        # A fan-out goes in slices, between which connections leave.
+        if connection.goodbye is None and channel not in connection.channels:
+            connection.channels[channel] = None
+            self.registry.subscribe(connection, channel)
+            if self.membership:
+                self.membership.moved(connection, channel, True)
+
+    def unsubscribe(self, connection: Connection, channel: str) -> None:
+        """Take a connection out of a channel, here and for the cluster."""
+        if connection.goodbye is None and channel in connection.channels:
+            del connection.channels[channel]
+            self.registry.unsubscribe(connection, channel)
+            if self.membership:
+                self.membership.moved(connection, channel, False)
+
+    # --- drain ---------------------------------------------------------------------------
+
+    async def drain(self, duration: float) -> None:
+        """Close all clients, spread evenly over `duration` seconds, and wait for them."""
+        everyone = deque(self.everyone())
+        start, count = self._loop.time(), len(everyone)
+        while everyone:
+            passed = self._loop.time() - start + _DRAIN_STEP
+            due = count * min(1.0, passed / max(duration, _DRAIN_STEP))
+            while everyone and count - len(everyone) < due:
+                everyone.popleft().close(Goodbye.SHUTTING_DOWN)
+            if everyone:
+                await asyncio.sleep(_DRAIN_STEP)
+        # Who was pending when this began.
+        for connection in self.everyone():
+            connection.close(Goodbye.SHUTTING_DOWN)
+        while self._leaving:
+            self._nobody_leaving.clear()
+            await self._nobody_leaving.wait()
+
+    # --- commands ------------------------------------------------------------------------
+
+    def _next_turn(self) -> None:
+        if self._queue or self._current:
+            self._turn_ends = time.perf_counter() + SLICE
+            self._loop.call_soon(self._next_turn)
+            self._run(self._turn_ends)
+        else:
+            self._turn_ends = None
+
+    def _run(self, end: float) -> None:
+        while self._current or self._queue:
+            if self._current is None:
+                command, answer = self._queue.popleft()
+                receivers = self.registry.select(command.target)
+                self._current = _Job(receivers, self._act(command), answer)
+            job = self._current
+            while job.advance():
+                if time.perf_counter() >= end:
+                    return
+            self._current = None
+            self._notify(CommandApplied(*job.outcome))
+            job.answer(job.outcome)
+            if time.perf_counter() >= end:
+                return
+
+    def _act(self, command: Command) -> Act:
+        match command:
+            case Send(_, type, body):
+                return _sender(encode_frame(type, body))
+            case Disconnect():
+                return self._each(lambda connection: connection.close(Goodbye.DISCONNECTED))
+            case Subscribe(_, channel):
+                return self._each(lambda connection: self.subscribe(connection, channel))
+            case Unsubscribe(_, channel):
+                return self._each(lambda connection: self.unsubscribe(connection, channel))
+
+    def _each(self, do: Callable[[Connection], None]) -> Act:
+        def act(connections: Sequence[Connection]) -> Outcome:
+            matched = 0
+            for connection in connections:
+                matched += connection.is_open
+                do(connection)
+            return Outcome(matched)
+
+        return act
+
+
+def _sender(frame: bytes) -> Act:
+    def act(connections: Sequence[Connection]) -> Outcome:
+        # The hot path: one write per receiver, and nothing else.
+        taken = dropped = 0
+        for connection in connections:
+            if connection.flowing:
+                connection.transport.write(frame)
+                taken += 1
+            else:
+                dropped += connection.hold(frame)
+        return Outcome(taken, dropped)
+
+    return act
+
+
+class _Job:
+    """A command on its way through its connections, some at a time."""
+
+    __slots__ = ("_act", "_done", "_receivers", "answer", "outcome")
+
+    def __init__(self, receivers: Sequence[Connection], act: Act, answer: Answer) -> None:
+        self.answer = answer
+        self.outcome = Outcome()
+        self._receivers = receivers
+        self._act = act
+        self._done = 0
+
+    def advance(self) -> bool:
+        """Go on with the next connections; says whether any are left."""
+        start, self._done = self._done, self._done + _CHUNK
+        part = self._receivers[start : self._done]
+        connections, dropped = self._act(part)
+        self.outcome = Outcome(
+            self.outcome.connections + connections, self.outcome.dropped + dropped
+        )
+        return self._done < len(self._receivers)
