@@ -1,0 +1,51 @@
+"""What every test may ask for."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterator
+from typing import Any
+
+import pytest
+import uvloop
+
+from tests.support.cluster import Cluster, memory_cluster, redis_cluster
+from tests.support.redis_server import RedisServer
+
+BACKENDS = ["memory", "redis"]
+
+
+def pytest_asyncio_loop_factories(config: Any, item: Any) -> dict[str, Any]:
+    """Tests run on the loop that the product runs on."""
+    return {"uvloop": uvloop.new_event_loop}
+
+
+@pytest.fixture(scope="session")
+def redis_session() -> Iterator[RedisServer]:
+    with RedisServer() as server:
+        yield server
+
+
+@pytest.fixture
+def redis(redis_session: RedisServer) -> RedisServer:
+    """A Redis that is up and empty. A test that breaks one starts its own."""
+    redis_session.empty()
+    return redis_session
+
+
+@pytest.fixture(params=BACKENDS)
+async def cluster(request: pytest.FixtureRequest) -> AsyncIterator[Cluster]:
+    """Two API nodes and two workers; on memory the one node is all of them."""
+    if request.param == "memory":
+        async with memory_cluster() as cluster:
+            yield cluster
+    else:
+        server: RedisServer = request.getfixturevalue("redis")
+        async with redis_cluster(server) as cluster:
+            yield cluster
+
+
+@pytest.fixture
+async def node() -> AsyncIterator[Cluster]:
+    """One node on memory, for what no backend has a part in."""
+    async with memory_cluster() as cluster:
+        yield cluster
