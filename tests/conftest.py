@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 import uvloop
 
+from dsock.backends.redis.watch import DOUBT
 from tests.support.cluster import Cluster, memory_cluster, redis_cluster
 from tests.support.redis_server import RedisServer
 
@@ -22,6 +23,8 @@ def pytest_asyncio_loop_factories(config: Any, item: Any) -> dict[str, Any]:
 @pytest.fixture(scope="session")
 def redis_session() -> Iterator[RedisServer]:
     with RedisServer() as server:
+        # While it is fresh every worker is told everything; tests of that start their own.
+        server.wait_for_uptime(DOUBT)
         yield server
 
 

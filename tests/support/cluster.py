@@ -45,9 +45,7 @@ class Caller:
         self.url = url
         self.http = httpx.AsyncClient(base_url=url, headers=headers, timeout=20)
 
-    async def call(
-        self, method: str, path: str, body: bytes | str = b"", **params: Any
-    ) -> Reply:
+    async def call(self, method: str, path: str, body: bytes | str = b"", **params: Any) -> Reply:
         content = body.encode() if isinstance(body, str) else body
         response = await self.http.request(method, path, content=content, params=params)
         return Reply(response.status_code, json.loads(response.content), response.headers)

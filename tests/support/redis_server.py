@@ -80,6 +80,12 @@ class RedisServer:
         with self.client() as client:
             return set(client.keys())
 
+    def wait_for_uptime(self, seconds: float) -> None:
+        """Return once it has been up for so long, as it says itself."""
+        with self.client() as client:
+            while client.info("server")["uptime_in_seconds"] < seconds:
+                client.execute_command("BLPOP", "nothing-comes-here", 0.2)
+
     def commands(self) -> int:
         """How many commands clients have sent so far; what a script calls is not counted."""
         with self.client() as client:

@@ -1,0 +1,158 @@
+"""The parts of the Redis backend, put together."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Coroutine
+from contextlib import asynccontextmanager
+from typing import Any
+
+from redis.asyncio.connection import AbstractConnection
+
+from dsock.backends.base import Recipient
+from dsock.backends.redis.claims import Claims
+from dsock.backends.redis.connections import connection_factory
+from dsock.backends.redis.keys import Keys
+from dsock.backends.redis.mailbox import Mailbox, NewMailbox
+from dsock.backends.redis.membership import Lives, RedisMembership
+from dsock.backends.redis.pipe import Pipe
+from dsock.backends.redis.publisher import Publisher
+from dsock.backends.redis.reaper import Reaper
+from dsock.backends.redis.records import Records
+from dsock.backends.redis.watch import Watch
+from dsock.claim import Claim, ClaimRequest
+from dsock.command import Command
+from dsock.errors import StartError, Unavailable
+from dsock.events import BackendReached, Notify
+from dsock.presence import Info
+from dsock.report import Report
+from dsock.settings import Settings
+from dsock.target import Target
+
+
+class RedisBackend:
+    """A `Backend`. All writes and publishes go through one pipe; long reads through a
+    second, so that they hold nothing up."""
+
+    def __init__(self, settings: Settings, notify: Notify, publishes: bool) -> None:
+        self._notify = notify
+        self._keys = Keys(settings.redis_key_prefix)
+        connect, listen = connection_factory(settings, decode=True), connection_factory(settings)
+        self._writes = _pipe(connect, settings, lambda ok, why: notify(BackendReached(ok, why)))
+        self._reads = _pipe(connect, settings, lambda ok, why: None)
+        self._new_mailbox: NewMailbox = lambda *args: Mailbox(listen, *args)
+        self._claims = Claims(self._writes, self._keys)
+        self._records = Records(self._reads, self._keys)
+        self._reaper = Reaper(self._writes, self._keys)
+        self._watch = Watch(self._reads, self._keys, self._reaper, settings.worker_lease, notify)
+        self._lives = Lives(refresh=settings.ttl_duration, lease=settings.worker_lease)
+        self._publisher = (
+            Publisher(
+                writes=self._writes,
+                reads=self._reads,
+                keys=self._keys,
+                watch=self._watch,
+                report_timeout=settings.report_timeout,
+                new_mailbox=self._new_mailbox,
+                notify=notify,
+            )
+            if publishes
+            else None
+        )
+
+    @classmethod
+    @asynccontextmanager
+    async def open(
+        cls, settings: Settings, notify: Notify, *, publishes: bool
+    ) -> AsyncIterator[RedisBackend]:
+        """A backend that has reached Redis; `publishes` for a node with an API. Raises
+        `StartError` when Redis does not answer."""
+        self = cls(settings, notify, publishes)
+        try:
+            try:
+                await self._writes.call("PING")
+                await self._watch.look()
+            except Unavailable as error:
+                raise StartError(_unreachable(settings, error)) from None
+            tasks = [self._watch.run()]
+            if self._publisher:
+                tasks.append(self._publisher.run())
+            async with _running(*tasks):
+                yield self
+        finally:
+            if self._publisher:
+                await self._publisher.close()
+            await self._reads.close()
+            await self._writes.close()
+
+    @property
+    def ready(self) -> bool:
+        hears = self._publisher is None or self._publisher.hears
+        return hears and self._writes.reached and self._reads.reached
+
+    async def create_claim(self, request: ClaimRequest) -> None:
+        await self._claims.create(request)
+
+    async def read_claim(self, id: str) -> Claim | None:
+        return await self._claims.read(id)
+
+    async def void_claims(self, target: Target) -> None:
+        await self._claims.void(target)
+
+    async def move_claims(self, target: Target, channel: str, subscribed: bool) -> None:
+        await self._claims.move(target, channel, subscribed)
+
+    async def publish(self, command: Command, wait: bool = True) -> Report:
+        if self._publisher is None:
+            raise Unavailable
+        return await self._publisher.publish(command, wait)
+
+    async def info(self, target: Target) -> Info:
+        return Info(await self._records.select(target), await self._claims.select(target))
+
+    @asynccontextmanager
+    async def join(self, worker: Recipient) -> AsyncIterator[RedisMembership]:
+        membership = RedisMembership(
+            worker,
+            pipe=self._writes,
+            keys=self._keys,
+            claims=self._claims,
+            reaper=self._reaper,
+            lives=self._lives,
+            new_mailbox=self._new_mailbox,
+            notify=self._notify,
+        )
+        async with _running(membership.run()):
+            await membership.entered()
+            yield membership
+        await membership.leave()
+
+
+def _pipe(
+    connect: Callable[[], AbstractConnection],
+    settings: Settings,
+    changed: Callable[[bool, str], None],
+) -> Pipe:
+    return Pipe(
+        connect,
+        timeout=settings.redis_timeout,
+        max_retries=settings.redis_max_retries,
+        changed=changed,
+    )
+
+
+def _unreachable(settings: Settings, error: Unavailable) -> str:
+    where = "redis_url" if settings.redis_url else settings.redis_host
+    cause = type(error.__cause__).__name__ if error.__cause__ else "no answer in time"
+    return f"cannot reach Redis at {where}: {cause}"
+
+
+@asynccontextmanager
+async def _running(*coroutines: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
+    tasks = [asyncio.create_task(coroutine) for coroutine in coroutines]
+    try:
+        yield
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.wait(tasks)

@@ -1,0 +1,64 @@
+"""How to connect to Redis: the one place that reads the options for it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from redis.asyncio.connection import (
+    AbstractConnection,
+    Connection,
+    ConnectionPool,
+    SSLConnection,
+)
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
+
+from dsock.errors import StartError
+from dsock.settings import Settings
+
+DEFAULT_PORT = 6379
+
+
+def connection_factory(
+    settings: Settings, decode: bool = False
+) -> Callable[[], AbstractConnection]:
+    """Makes connections that do not retry and do not time out by themselves: `Pipe` and
+    `Mailbox` know better when to. Raises `StartError` for an address that is none."""
+    common: dict[str, Any] = {
+        "socket_timeout": None,
+        "socket_connect_timeout": settings.redis_timeout,
+        "retry": Retry(NoBackoff(), 0),
+        "protocol": 2,
+        "driver_info": None,
+        "decode_responses": decode,
+        "encoding_errors": "replace",
+    }
+    if settings.redis_url:
+        try:
+            pool = ConnectionPool.from_url(settings.redis_url)
+        except ValueError:
+            raise StartError("redis_url must begin with redis://, rediss:// or unix://") from None
+        kind: type[AbstractConnection] = pool.connection_class
+        given = {**pool.connection_kwargs, **common}
+        return lambda: kind(**given)
+    host, port = _address(settings.redis_host)
+    given = {
+        **common,
+        "host": host,
+        "port": port,
+        "db": settings.redis_db,
+        "username": settings.redis_username or None,
+        "password": settings.redis_password or None,
+    }
+    kind = SSLConnection if settings.redis_tls else Connection
+    return lambda: kind(**given)
+
+
+def _address(text: str) -> tuple[str, int]:
+    host, colon, port = text.rpartition(":")
+    if not colon or host.endswith(":") or port.endswith("]"):
+        host, port = text, str(DEFAULT_PORT)
+    if not port.isascii() or not port.isdigit() or not 0 < int(port) < 65536:
+        raise StartError(f"redis_host must be host:port, not {text!r}")
+    return host.strip("[]"), int(port)

@@ -1,0 +1,125 @@
+"""A subscription that knows whether it hears.
+
+A pub/sub connection can go deaf without an error. So its owner sends itself a probe every
+second, and a mailbox that has heard none for a while is built anew.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from collections.abc import Callable, Sequence
+from typing import Any
+from uuid import uuid4
+
+import structlog
+from redis.asyncio.connection import AbstractConnection
+from redis.exceptions import RedisError
+
+from dsock.backends.redis.pipe import OUT_OF_REACH
+
+DEAF_AFTER = 3.0
+"""Seconds without a probe after which a mailbox counts as deaf."""
+
+FIRST_PAUSE, LONGEST_PAUSE = 0.02, 0.5
+
+log = structlog.stdlib.get_logger("dsock.redis")
+
+
+Receive = Callable[[str, bytes], None]
+"""Takes the channel and the payload of what has come in."""
+
+
+class Mailbox:
+    """Listens on `channels`; `receive` gets each payload, in the order of Redis.
+
+    `round` counts the subscriptions: what was published between two of them was not heard.
+    """
+
+    def __init__(
+        self,
+        connect: Callable[[], AbstractConnection],
+        channels: Sequence[str],
+        receive: Receive,
+        subscribed: Callable[[], None],
+    ) -> None:
+        self.round = 0
+        self.probe = uuid4().hex
+        """What this mailbox expects to hear from itself."""
+        self._channels = tuple(channels)
+        self._new_connection = connect
+        self._receive = receive
+        self._subscribed = subscribed
+        self._heard_at = -math.inf
+        self._loop = asyncio.get_running_loop()
+        self._listening: asyncio.Task[None] | None = None
+        self._task = self._loop.create_task(self._run())
+
+    @property
+    def hears(self) -> bool:
+        """Whether it is subscribed and has heard a probe (or begun) lately."""
+        return self._loop.time() - self._heard_at < DEAF_AFTER
+
+    def probed(self, probe: str) -> bool:
+        """To be called when a probe comes in; says whether it is this mailbox's own."""
+        if probe != self.probe:
+            return False
+        self._heard_at = self._loop.time()
+        return True
+
+    def check(self) -> None:
+        """To be called every second: a deaf subscription is given up for a new one."""
+        if self._listening is not None and not self.hears:
+            self.rebuild()
+
+    def rebuild(self, channels: Sequence[str] | None = None) -> None:
+        """Subscribe anew, perhaps to other channels."""
+        if channels is not None:
+            self._channels = tuple(channels)
+        self._heard_at = -math.inf
+        if self._listening is not None:
+            self._listening.cancel()
+
+    async def close(self) -> None:
+        """Stop listening."""
+        self._task.cancel()
+        await asyncio.wait((self._task,))
+
+    async def _run(self) -> None:
+        failures = 0
+        while True:
+            self._listening = self._loop.create_task(self._listen())
+            try:
+                await asyncio.wait((self._listening,))
+            finally:
+                self._listening.cancel()
+            listening, self._listening = self._listening, None
+            lived = self._heard_at > -math.inf
+            self._heard_at = -math.inf
+            error = None if listening.cancelled() else listening.exception()
+            if error is not None and not isinstance(error, (*OUT_OF_REACH, RedisError)):
+                log.error("subscription failed", exc_info=error)
+            failures = 0 if lived else failures + 1
+            await asyncio.sleep(min(FIRST_PAUSE * 2 ** min(failures, 10), LONGEST_PAUSE))
+
+    async def _listen(self) -> None:
+        connection = self._new_connection()
+        try:
+            async with asyncio.timeout(DEAF_AFTER):
+                await connection.connect()  # type: ignore[no-untyped-call]
+                await connection.send_command("SUBSCRIBE", *self._channels, check_health=False)
+                for _ in self._channels:
+                    await connection.read_response(timeout=math.inf)
+            self.round += 1
+            self._heard_at = self._loop.time()
+            self._subscribed()
+            while True:
+                reply: Any = await connection.read_response(timeout=math.inf)
+                if reply[0] == b"message":
+                    self._receive(reply[1].decode(), reply[2])
+        finally:
+            await connection.disconnect(nowait=True)
+
+
+NewMailbox = Callable[[Sequence[str], Receive, Callable[[], None]], Mailbox]
+"""Makes a mailbox on these channels; the last argument is called when it is subscribed."""

@@ -1,0 +1,195 @@
+"""One ordered connection to Redis.
+
+What one turn of the event loop asks for goes out in one batch, and the next batch waits for
+its replies: so everything happens in the order in which it was asked for, and a round trip
+carries as much as there is. Nobody who waits for a reply can be given another's: replies
+are read by one task, whoever is cancelled.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import structlog
+from redis.asyncio.connection import AbstractConnection
+from redis.exceptions import BusyLoadingError, RedisError, ResponseError
+from redis.exceptions import ConnectionError as RedisConnectionError
+from redis.exceptions import TimeoutError as RedisTimeoutError
+
+from dsock.errors import Unavailable
+
+MAX_BATCH = 1000
+FIRST_PAUSE, LONGEST_PAUSE = 0.02, 0.5
+"""Seconds between two tries to connect."""
+
+OUT_OF_REACH = (RedisConnectionError, RedisTimeoutError, TimeoutError, OSError)
+
+log = structlog.stdlib.get_logger("dsock.redis")
+
+
+@dataclass(slots=True)
+class _Call:
+    command: tuple[str | bytes | int | float, ...]
+    once: bool
+    deadline: float
+    reply: asyncio.Future[Any]
+
+
+class Pipe:
+    """`call` asks; the reply is a future. `reached` says whether the last exchange worked,
+    `connects` how often a connection was made: each time, Redis may be another one."""
+
+    def __init__(
+        self,
+        connect: Callable[[], AbstractConnection],
+        *,
+        timeout: float,
+        max_retries: int,
+        changed: Callable[[bool, str], None],
+    ) -> None:
+        self.reached = False
+        self.connects = 0
+        self._new_connection = connect
+        self._timeout = timeout
+        self._max_retries = max_retries
+        self._changed = changed
+        self._connection: AbstractConnection | None = None
+        self._queue: deque[_Call] = deque()
+        self._asked = asyncio.Event()
+        self._loop = asyncio.get_running_loop()
+        self._task = self._loop.create_task(self._run())
+
+    def call(self, *command: str | bytes | int | float, once: bool = False) -> asyncio.Future[Any]:
+        """Ask for one command, after all that was asked for before.
+
+        With `once` it is sent at most once: a command that may not happen twice. The future
+        raises `Unavailable` when Redis does not answer in time, or answers with an error;
+        then the command may or may not have happened.
+        """
+        reply: asyncio.Future[Any] = self._loop.create_future()
+        self._queue.append(_Call(command, once, self._loop.time() + self._timeout, reply))
+        self._asked.set()
+        return reply
+
+    async def close(self) -> None:
+        """Finish what was asked for, then disconnect."""
+        waiting = [call.reply for call in self._queue]
+        if waiting:
+            await asyncio.wait(waiting, timeout=self._timeout)
+        self._task.cancel()
+        await asyncio.wait((self._task,))
+        await self._disconnect()
+
+    async def _run(self) -> None:
+        batch: list[_Call] = []
+        failures = 0
+        while True:
+            if not batch and not self._queue:
+                self._asked.clear()
+                await self._asked.wait()
+            # What is tried again goes before what came later.
+            while self._queue and len(batch) < MAX_BATCH:
+                batch.append(self._queue.popleft())
+            try:
+                batch = await self._exchange(batch)
+            except Exception as error:
+                # A bug must not leave anyone waiting for ever.
+                log.exception("exchange with Redis failed")
+                _fail(batch, error)
+                batch = []
+                await self._disconnect()
+            if batch:
+                failures += 1
+                if failures > self._max_retries:
+                    _fail(batch, None)
+                    batch = []
+                else:
+                    pause = min(FIRST_PAUSE * 2 ** min(failures, 10), LONGEST_PAUSE)
+                    await asyncio.sleep(pause)
+                    batch = self._in_time(batch)
+            if not batch:
+                failures = 0
+
+    def _in_time(self, batch: list[_Call]) -> list[_Call]:
+        now = self._loop.time()
+        late = [call for call in batch if call.deadline <= now]
+        _fail(late, None)
+        return [call for call in batch if call.deadline > now and not call.reply.done()]
+
+    async def _exchange(self, batch: list[_Call]) -> list[_Call]:
+        """Send a batch and give out its replies; returns what is to be tried again."""
+        batch = self._in_time(batch)
+        if not batch:
+            return []
+        sent = answered = 0
+        try:
+            async with asyncio.timeout_at(batch[0].deadline):
+                connection = await self._ensure_connection()
+                packed = connection.pack_commands([call.command for call in batch])
+                sent = len(batch)
+                await connection.send_packed_command(packed, check_health=False)
+                for call in batch:
+                    try:
+                        reply = await connection.read_response()
+                    except BusyLoadingError:
+                        raise
+                    except ResponseError as error:
+                        _answer(call, error)
+                    else:
+                        _answer(call, reply)
+                    answered += 1
+        except (*OUT_OF_REACH, RedisError) as error:
+            await self._disconnect()
+            self._report(False, type(error).__name__)
+            unanswered = batch[answered:]
+            if sent:
+                _fail([call for call in unanswered if call.once], error)
+            return [call for call in unanswered if not call.reply.done()]
+        self._report(True, "it answers")
+        return []
+
+    async def _ensure_connection(self) -> AbstractConnection:
+        if self._connection is None:
+            connection = self._new_connection()
+            try:
+                await connection.connect()  # type: ignore[no-untyped-call]
+            except BaseException:
+                await connection.disconnect(nowait=True)
+                raise
+            self._connection = connection
+            self.connects += 1
+        return self._connection
+
+    async def _disconnect(self) -> None:
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            await connection.disconnect(nowait=True)
+
+    def _report(self, reached: bool, why: str) -> None:
+        if reached is not self.reached:
+            self.reached = reached
+            self._changed(reached, why)
+
+
+def _answer(call: _Call, reply: Any) -> None:
+    if call.reply.done():
+        return
+    if isinstance(reply, ResponseError):
+        # Its text may repeat what was sent; its first word is the kind of error.
+        kind = str(reply).partition(" ")[0]
+        log.error("Redis refuses", kind=kind, command=str(call.command[0]))
+        call.reply.set_exception(Unavailable())
+    else:
+        call.reply.set_result(reply)
+
+
+def _fail(calls: list[_Call], cause: BaseException | None) -> None:
+    for call in calls:
+        if not call.reply.done():
+            error = Unavailable()
+            error.__cause__ = cause
+            call.reply.set_exception(error)

@@ -1,0 +1,185 @@
+"""An API node's side of commands: whom to tell, and what they answer."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+from collections.abc import Iterable
+from uuid import uuid4
+
+import structlog
+
+from dsock.backends.redis.keys import Keys
+from dsock.backends.redis.mailbox import NewMailbox
+from dsock.backends.redis.pipe import Pipe
+from dsock.backends.redis.records import Records
+from dsock.backends.redis.watch import Watch
+from dsock.command import Command
+from dsock.errors import Unavailable
+from dsock.events import Notify, PayloadDropped
+from dsock.report import Outcome, Report
+from dsock.target import Target, ToConnection
+from dsock.wire.codec import (
+    Letter,
+    Probe,
+    Unreadable,
+    decode_answers,
+    encode,
+    encode_probe,
+    is_channel_action,
+)
+
+PROBE = 1.0
+"""Seconds between two probes of the reply channel."""
+
+EVERY_WORKER = "workers"
+"""The worker id whose mailbox is everyone's."""
+
+log = structlog.stdlib.get_logger("dsock.redis")
+
+
+class _Pending:
+    """A command whose answers are awaited. `receivers` is how many Redis says have got it,
+    where it was not sent to each by name."""
+
+    def __init__(self, told: Iterable[str]) -> None:
+        self.waiting = set(told)
+        self.answered: set[str] = set()
+        self.receivers = 0
+        self.report = Report()
+        self.complete = asyncio.Event()
+
+    def answer(self, worker: str, outcome: Outcome) -> None:
+        if worker not in self.answered:
+            self.answered.add(worker)
+            self.waiting.discard(worker)
+            self.report = self.report.answered(outcome)
+            self.check()
+
+    def check(self) -> None:
+        if not self.waiting and len(self.answered) >= self.receivers:
+            self.complete.set()
+
+    def result(self, unreached: int) -> Report:
+        missing = max(len(self.waiting), self.receivers - len(self.answered)) + unreached
+        return self.report._replace(workers=len(self.answered) + missing, unanswered=missing)
+
+
+class Publisher:
+    """Tells workers, each through its own mailbox: a route names them. While routes may be
+    missing, everybody is told through the mailbox that all share."""
+
+    def __init__(
+        self,
+        *,
+        writes: Pipe,
+        reads: Pipe,
+        keys: Keys,
+        watch: Watch,
+        report_timeout: float,
+        new_mailbox: NewMailbox,
+        notify: Notify,
+    ) -> None:
+        self._pipe = writes
+        self._reads = reads
+        self._keys = keys
+        self._watch = watch
+        self._report_timeout = report_timeout
+        self._notify = notify
+        self._records = Records(reads, keys)
+        self._reply_to = keys.replies(str(uuid4()))
+        self._numbers = itertools.count(1)
+        self._pending: dict[int, _Pending] = {}
+        self._mailbox = new_mailbox((self._reply_to,), self._receive, lambda: None)
+
+    @property
+    def hears(self) -> bool:
+        """Whether answers would be heard."""
+        return self._mailbox.hears
+
+    async def run(self) -> None:
+        """Probe the reply channel, until cancelled."""
+        while True:
+            self._mailbox.check()
+            try:
+                probe = encode_probe(self._mailbox.probe)
+                await self._pipe.call("PUBLISH", self._reply_to, probe, once=True)
+            except Unavailable:
+                pass  # The pipe has said so.
+            except Exception:
+                log.exception("probe failed")
+            await asyncio.sleep(PROBE)
+
+    async def close(self) -> None:
+        await self._mailbox.close()
+
+    async def publish(self, command: Command, wait: bool) -> Report:
+        if not self.hears:
+            raise Unavailable
+        routed = await self._records.routed(command.target)
+        # After the read: it may have been the read that found Redis restarted.
+        everyone = await self._watch.in_doubt()
+        if not routed and not everyone:
+            return Report()
+        number = next(self._numbers)
+        letter = Letter(command, self._reply_to, number) if wait else Letter(command)
+        pending = _Pending(routed | self._watch.workers if everyone else routed)
+        self._pending[number] = pending
+        try:
+            unreached = await self._tell(letter, pending, everyone)
+            if wait and (pending.waiting or pending.receivers):
+                pending.check()
+                try:
+                    async with asyncio.timeout(self._report_timeout):
+                        await pending.complete.wait()
+                except TimeoutError:
+                    pass  # `result` counts who is missing.
+        finally:
+            del self._pending[number]
+        report = pending.result(unreached)
+        return report if wait else Report(workers=report.workers)
+
+    async def _tell(self, letter: Letter, pending: _Pending, everyone: bool) -> int:
+        """Publish; returns how many of the told have certainly not got it."""
+        payload = encode(letter)
+        actions = is_channel_action(letter.command)
+        mailbox = self._keys.mailbox_of_actions if actions else self._keys.mailbox
+        if everyone:
+            call = self._pipe.call("PUBLISH", mailbox(EVERY_WORKER), payload, once=True)
+            pending.receivers = await call
+            return 0
+        told = tuple(pending.waiting)
+        calls = [self._pipe.call("PUBLISH", mailbox(id), payload, once=True) for id in told]
+        heard = await asyncio.gather(*calls, return_exceptions=True)
+        if all(isinstance(one, BaseException) for one in heard):
+            raise Unavailable
+        deaf = [id for id, count in zip(told, heard, strict=True) if count == 0]
+        unsure = [id for id, one in zip(told, heard, strict=True) if isinstance(one, Exception)]
+        pending.waiting.difference_update(deaf, unsure)
+        return len(unsure) + await self._strike_out_gone(letter.command.target, deaf)
+
+    async def _strike_out_gone(self, target: Target, deaf: list[str]) -> int:
+        """Of workers that nobody listens for: those declared gone are no longer told; returns
+        how many are left."""
+        if not deaf:
+            return 0
+        marks = await asyncio.gather(
+            *(self._reads.call("EXISTS", self._keys.reaped(id)) for id in deaf)
+        )
+        gone = [id for id, marked in zip(deaf, marks, strict=True) if marked]
+        if gone and not isinstance(target, ToConnection):
+            await asyncio.gather(*(self._records.close_route(id, target) for id in gone))
+        return len(deaf) - len(gone)
+
+    def _receive(self, _: str, payload: bytes) -> None:
+        try:
+            mail = decode_answers(payload)
+        except Unreadable:
+            self._notify(PayloadDropped())
+            return
+        if isinstance(mail, Probe):
+            self._mailbox.probed(mail.text)
+            return
+        for number, outcome in mail.outcomes:
+            if pending := self._pending.get(number):
+                pending.answer(mail.worker, outcome)

@@ -1,0 +1,186 @@
+"""What a worker writes down about itself: presences, routes, and a list of both.
+
+`worker-records:$worker` lists every connection and route before it is written and until it
+is removed. So whatever a worker leaves behind can be found and removed, even when the
+records themselves have ended.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+from dsock.backends.base import Held
+from dsock.backends.redis import moments, scripts
+from dsock.backends.redis.keys import Keys
+from dsock.backends.redis.pipe import Pipe
+from dsock.presence import Presence
+from dsock.target import Target, ToChannel, ToConnection, ToUser
+
+SLICE = 500
+"""Records in one round trip."""
+
+Call = asyncio.Future[Any]
+
+
+class Listed(NamedTuple):
+    """A connection as the list of its worker has it."""
+
+    id: str
+    user: str
+    session: str | None
+
+
+def list_entry(connection: Held | Listed) -> str:
+    """The member of `worker-records` for a connection."""
+    return json.dumps([connection.id, connection.user, connection.session])
+
+
+def route_entry(target: ToUser | ToChannel) -> str:
+    """The member of `worker-records` for a route."""
+    return json.dumps({"user": target.user} if isinstance(target, ToUser) else target.channel)
+
+
+def read_entry(entry: str) -> Listed | ToUser | ToChannel | None:
+    """What a member of `worker-records` stands for."""
+    try:
+        match json.loads(entry):
+            case [str(id), str(user), str() | None as session]:
+                return Listed(id, user, session)
+            case {"user": str(user)}:
+                return ToUser(user)
+            case str(channel):
+                return ToChannel(channel)
+    except ValueError:
+        pass
+    return None
+
+
+class Records:
+    """Reads and writes records; every method but `select` and `routed` only asks, and
+    returns the replies to wait for."""
+
+    def __init__(self, pipe: Pipe, keys: Keys) -> None:
+        self._pipe = pipe
+        self._keys = keys
+
+    def write(self, worker: str, connection: Held, life: float) -> Call:
+        """`conn:$id`, which ends after `life` seconds."""
+        fields = ["user", connection.user, "workerId", worker]
+        fields += ["lastPing", moments.to_text(connection.last_ping)]
+        fields += ["channels", ",".join(connection.channels)]
+        if connection.session:
+            fields += ["session", connection.session]
+        key = self._keys.connection(connection.id)
+        return self._pipe.call("EVAL", scripts.RECORD, 1, key, int(life * 1000), *fields)
+
+    def enter(self, connection: Held) -> list[Call]:
+        """The id enters the sets of its user, session and channels; after `write`."""
+        return [
+            self._pipe.call("SADD", key, connection.id)
+            for key in self._sets(connection, connection.channels)
+        ]
+
+    def move(self, connection: Held, channel: str, subscribed: bool) -> Call:
+        """The id enters or leaves the set of one channel."""
+        verb = "SADD" if subscribed else "SREM"
+        return self._pipe.call(verb, self._keys.channel(channel), connection.id)
+
+    def remove(self, connection: Held | Listed, channels: Sequence[str]) -> list[Call]:
+        """The id leaves its sets, and then its record ends."""
+        calls = [
+            self._pipe.call("SREM", key, connection.id) for key in self._sets(connection, channels)
+        ]
+        return [*calls, self._pipe.call("DEL", self._keys.connection(connection.id))]
+
+    def enlist(self, worker: str, entries: Sequence[str]) -> Call:
+        """Note what is going to be written."""
+        return self._pipe.call("SADD", self._keys.records(worker), *entries)
+
+    def strike_out(self, worker: str, entries: Sequence[str]) -> Call:
+        """Strike out what has been removed."""
+        return self._pipe.call("SREM", self._keys.records(worker), *entries)
+
+    def open_route(self, worker: str, target: ToUser | ToChannel) -> Call:
+        return self._pipe.call("SADD", self._keys.route(target), worker)
+
+    def close_route(self, worker: str, target: ToUser | ToChannel) -> Call:
+        return self._pipe.call("SREM", self._keys.route(target), worker)
+
+    async def listed(self, worker: str) -> dict[str, Listed | ToUser | ToChannel]:
+        """All that the list of a worker has, by entry."""
+        entries = await self._pipe.call("SMEMBERS", self._keys.records(worker))
+        read = ((entry, read_entry(entry)) for entry in entries)
+        return {entry: found for entry, found in read if found is not None}
+
+    async def remove_listed(
+        self, worker: str, listed: dict[str, Listed | ToUser | ToChannel]
+    ) -> None:
+        """Remove connections and routes that a worker's list has."""
+        routes = [one for one in listed.values() if not isinstance(one, Listed)]
+        routed = [one.channel for one in routes if isinstance(one, ToChannel)]
+        entries = list(listed)
+        for start in range(0, len(entries), SLICE):
+            part = entries[start : start + SLICE]
+            gone = [one for one in map(listed.__getitem__, part) if isinstance(one, Listed)]
+            found = await asyncio.gather(
+                *(
+                    self._pipe.call("HGET", self._keys.connection(one.id), "channels")
+                    for one in gone
+                )
+            )
+            for one, text in zip(gone, found, strict=True):
+                # Without its record it may be in any channel that the worker had.
+                channels = routed if text is None else [name for name in text.split(",") if name]
+                self.remove(one, channels)
+            for entry in part:
+                route = listed[entry]
+                if not isinstance(route, Listed):
+                    self.close_route(worker, route)
+            await self.strike_out(worker, part)
+
+    async def select(self, target: Target) -> list[Presence]:
+        """The connections of a target that have a record."""
+        if isinstance(target, ToConnection):
+            ids = [target.id]
+        else:
+            key = self._keys.connections_of(target)
+            ids = sorted(id for id in await self._pipe.call("SMEMBERS", key) if id != "0")
+        found = []
+        for start in range(0, len(ids), SLICE):
+            part = ids[start : start + SLICE]
+            replies = await asyncio.gather(
+                *(self._pipe.call("HGETALL", self._keys.connection(id)) for id in part)
+            )
+            found += [_presence(id, reply) for id, reply in zip(part, replies, strict=True)]
+        return [one for one in found if one is not None and target.selects(one)]
+
+    async def routed(self, target: Target) -> set[str]:
+        """The workers that must be told what concerns a target."""
+        if isinstance(target, ToConnection):
+            key = self._keys.connection(target.id)
+            worker = await self._pipe.call("HGET", key, "workerId")
+            return {worker} if worker else set()
+        return set(await self._pipe.call("SMEMBERS", self._keys.route(target)))
+
+    def _sets(self, one: Held | Listed, channels: Any) -> list[str]:
+        keys = [self._keys.user(one.user)]
+        if one.session:
+            keys.append(self._keys.user_session(one.user, one.session))
+        return keys + [self._keys.channel(channel) for channel in channels]
+
+
+def _presence(id: str, reply: Sequence[str]) -> Presence | None:
+    fields = dict(zip(reply[::2], reply[1::2], strict=True))
+    if not fields.get("user") or not fields.get("workerId"):
+        return None
+    return Presence(
+        id=id,
+        worker=fields["workerId"],
+        user=fields["user"],
+        session=fields.get("session") or None,
+        channels=tuple(name for name in fields.get("channels", "").split(",") if name),
+        last_ping=moments.to_seconds(fields.get("lastPing")),
+    )

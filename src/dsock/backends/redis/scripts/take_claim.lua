@@ -1,0 +1,11 @@
+-- Use a claim up if it still reads as the caller has read it.
+-- KEYS[1] claim:$id   ARGV[1] user, ARGV[2] session or '', ARGV[3] channels or ''
+-- Returns {} taken; else what read_claim would.
+local now = redis.call('HMGET', KEYS[1], 'user', 'session', 'channels')
+if now[1] == ARGV[1] and (now[2] or '') == ARGV[2] and (now[3] or '') == ARGV[3] then
+  redis.call('DEL', KEYS[1])
+  return {}
+end
+local reply = redis.call('HGETALL', KEYS[1])
+table.insert(reply, 1, redis.call('PTTL', KEYS[1]))
+return reply
