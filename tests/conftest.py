@@ -5,12 +5,17 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
+import hypothesis
 import pytest
 import uvloop
 
 from dsock.backends.redis.watch import DOUBT
 from tests.support.cluster import Cluster, memory_cluster, redis_cluster
 from tests.support.redis_server import RedisServer
+
+# The machine may be busy: no example fails for being slow.
+hypothesis.settings.register_profile("dsock", deadline=None)
+hypothesis.settings.load_profile("dsock")
 
 BACKENDS = ["memory", "redis"]
 

@@ -33,8 +33,8 @@ class DsockError(Exception):
     @property
     def message(self) -> str:
         """The sentence for the caller; never holds a secret."""
-        first = (self.__doc__ or "").strip().splitlines()[0]
-        return f"{first} {self.detail}".strip()
+        sentence = " ".join((self.__doc__ or self.code).split())
+        return f"{sentence} {self.detail}".strip()
 
     def __str__(self) -> str:
         return self.message
@@ -206,7 +206,6 @@ class Unavailable(DsockError):
     """The backend is out of reach."""
 
     status = 503
-    code = "NOT_READY"
 
 
 class NotReady(Unavailable):

@@ -109,20 +109,20 @@ class Node:
         self._metrics = Metrics()
         self._notify: Notify = functools.partial(_tell, (self._metrics, Journal()))
         self._draining = False
-        self._backend: Backend | None = None
-        self._worker: Worker | None = None
-        self._admission: Admission | None = None
+        self.backend: Backend | None = None
+        self.worker: Worker | None = None
+        self.admission: Admission | None = None
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
         """Backend and worker are up inside this context."""
         settings = self._settings
         async with self._open_backend() as backend:
-            self._backend = backend
+            self.backend = backend
             if self._plan.role == "api":
                 yield
                 return
-            self._worker = worker = Worker(
+            self.worker = worker = Worker(
                 self._notify,
                 send_buffer_limit=settings.send_buffer_limit,
                 max_client_message_size=settings.max_client_message_size,
@@ -135,22 +135,22 @@ class Node:
                 default_channels=settings.default_channels,
                 allowed_origins=settings.allowed_origins,
             )
-            self._admission = Admission(backend, worker, policy)
+            self.admission = Admission(backend, worker, policy)
             self._metrics.watch(worker.registry.sizes)
             async with worker.member_of(backend):
                 yield
 
     def routes(self, with_internal: bool) -> list[BaseRoute]:
         """What answers on the public port."""
-        assert self._backend
+        assert self.backend
         settings = self._settings
         routes = [ping_route()]
         if self._plan.role != "worker":
-            handlers = Handlers(self._backend, self._notify, settings.max_message_size)
+            handlers = Handlers(self.backend, self._notify, settings.max_message_size)
             tokens = None if settings.insecure_no_token else settings.token
             routes += api_routes(handlers, tokens)
-        if self._admission:
-            self._connect = ConnectApp(self._admission, self._notify)
+        if self.admission:
+            self._connect = ConnectApp(self.admission, self._notify)
             routes += self._connect.routes()
         if with_internal:
             routes += self.internal_routes()
@@ -164,7 +164,7 @@ class Node:
         return application(routes, self._notify, self._settings.log_requests)
 
     def rules(self) -> Rules:
-        if not self._admission:
+        if not self.admission:
             return Rules()
         return Rules(on_upgrade=self._connect.on_upgrade, upgrade_paths=frozenset((CONNECT,)))
 
@@ -173,16 +173,16 @@ class Node:
         self._draining = True
         log.info("draining")
         await asyncio.sleep(self._settings.drain_delay)
-        if self._admission and self._worker:
-            self._admission.open = False
-            await self._worker.drain(self._settings.drain_duration)
+        if self.admission and self.worker:
+            self.admission.open = False
+            await self.worker.drain(self._settings.drain_duration)
 
     def _readiness(self) -> DsockError | None:
         if self._draining:
             return ShuttingDown()
-        if self._plan.role != "worker" and not (self._backend and self._backend.ready):
+        if self._plan.role != "worker" and not (self.backend and self.backend.ready):
             return NotReady()
-        if self._admission and not self._admission.ready:
+        if self.admission and not self.admission.ready:
             return NotReady()
         return None
 

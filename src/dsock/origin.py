@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
+
+_LABELS = re.compile(r"[a-z0-9_-]+(\.[a-z0-9_-]+)*")
 
 
 def origin_allowed(origin: str | None, allowed: Iterable[str]) -> bool:
@@ -24,5 +27,4 @@ def _matches(origin: str, pattern: str) -> bool:
     if not wildcard or not origin.startswith(f"{scheme}://"):
         return False
     host = origin.removeprefix(f"{scheme}://")
-    # A host with a path or a user in it is no origin.
-    return host.endswith(f".{domain}") and not set(host) & set("/@\\")
+    return host.endswith(f".{domain}") and bool(_LABELS.fullmatch(host.removesuffix(f".{domain}")))

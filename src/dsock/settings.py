@@ -26,25 +26,25 @@ def _boolean(text: str) -> bool:
         raise ValueError(f"not true or false: {text!r}") from None
 
 
+def _whole(text: str) -> int:
+    # int() would also take "1_000" and the digits of other scripts.
+    if not text.isascii() or not text.isdigit():
+        raise ValueError(f"not a whole number: {text!r}")
+    return int(text)
+
+
 def _port(text: str) -> int:
-    port = int(text)
-    if not 0 <= port <= 65535:
+    port = _whole(text)
+    if port > 65535:
         raise ValueError(f"not a port: {text!r}")
     return port
-
-
-def _count(text: str) -> int:
-    number = int(text)
-    if number < 0:
-        raise ValueError(f"must not be negative: {text!r}")
-    return number
 
 
 def _size(text: str) -> int:
     units = {"kib": 2**10, "mib": 2**20, "gib": 2**30}
     lower = text.strip().lower()
     unit = lower[-3:] if lower[-3:] in units else ""
-    size = int(lower.removesuffix(unit)) * units.get(unit, 1)
+    size = _whole(lower.removesuffix(unit).strip()) * units.get(unit, 1)
     if size < 1:
         raise ValueError(f"must be at least 1: {text!r}")
     return size
@@ -79,7 +79,10 @@ def _channels(text: str) -> tuple[str, ...]:
 
 
 def _list(text: str) -> tuple[str, ...]:
-    return tuple(item.strip() for item in text.split(",") if item.strip())
+    items = tuple(item.strip() for item in text.split(",") if item.strip())
+    if not items:
+        raise ValueError("nothing but commas")
+    return items
 
 
 def _choice(*choices: str) -> Read:
@@ -126,11 +129,11 @@ class Settings:
     )
     redis_username: str = _option("Redis user (ACL).", shown="the default user")
     redis_password: str = _option("Redis password.", secret=True)
-    redis_db: int = _option("Redis database.", _count, 0, shown="0")
+    redis_db: int = _option("Redis database.", _whole, 0, shown="0")
     redis_tls: bool = _option("Connect to Redis with TLS.", _boolean, False, shown="false")
     redis_max_retries: int = _option(
         "How often to try again what may be repeated, within redis_timeout.",
-        _count,
+        _whole,
         10,
         shown="10",
     )
@@ -274,9 +277,12 @@ def _look_up(
         if environment.get(variable):
             raise StartError(f"{variable} and {variable}_FILE exclude each other")
         try:
-            return Path(path).read_text().strip() or None, f"{variable}_FILE"
+            content = Path(path).read_text().strip()
         except (OSError, UnicodeDecodeError) as error:
             raise StartError(f"{variable}_FILE: {error}") from None
+        if not content:
+            raise StartError(f"{variable}_FILE: {path} is empty")
+        return content, f"{variable}_FILE"
     if text := environment.get(variable):
         return text, variable
     if option.name == "port" and (text := environment.get("PORT")):

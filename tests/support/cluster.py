@@ -16,8 +16,8 @@ from dsock.node import Node, Role, plan, up
 from dsock.settings import Settings
 from tests.support.redis_server import RedisServer
 
-TOKEN = "token-canary-8c1f"  # noqa: S105
-JWT_SECRET = "jwt-secret-canary-5d2a-0123456789abcdef"  # noqa: S105
+TOKEN = "token-canary-8c1f"
+JWT_SECRET = "jwt-secret-canary-5d2a-0123456789abcdef"
 
 
 class Reply(NamedTuple):

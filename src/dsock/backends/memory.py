@@ -102,7 +102,9 @@ class MemoryMembership:
         return now
 
     async def record(self, connection: Held) -> None:
-        self.recorded.add(connection.id)
+        # Unless it was forgotten meanwhile.
+        if self.worker.select(ToConnection(connection.id)):
+            self.recorded.add(connection.id)
 
     def forget(self, connection: Held) -> None:
         self.recorded.discard(connection.id)

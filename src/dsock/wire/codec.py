@@ -11,7 +11,9 @@ from typing import NamedTuple
 
 from google.protobuf.message import DecodeError
 
+from dsock import names
 from dsock.command import Command, Disconnect, MessageType, Send, Subscribe, Unsubscribe
+from dsock.errors import DsockError
 from dsock.report import Outcome
 from dsock.target import Target, ToChannel, ToConnection, ToUser
 from dsock.wire import message_pb2 as pb
@@ -96,8 +98,10 @@ def decode_channel_action(payload: bytes) -> Letter:
     action = pb.ChannelAction()
     _parse(action, payload)
     target = _decode_target(action)
-    if not action.channel or "," in action.channel:
-        raise Unreadable
+    try:
+        names.channel_name(action.channel)
+    except DsockError:
+        raise Unreadable from None
     command: Command
     if action.type == pb.ChannelAction.SUBSCRIBE:
         command = Subscribe(target, action.channel)

@@ -58,7 +58,7 @@ class Admission:
 
     def __init__(self, backend: Backend, worker: Worker, policy: Policy) -> None:
         self.open = True
-        self._backend = backend
+        self.backend = backend
         self._worker = worker
         self._policy = policy
 
@@ -121,7 +121,7 @@ class Admission:
         if credential.claim is None:
             return claim_of_jwt(credential.jwt or "", self._policy.jwt_secret, time.time())
         try:
-            claim = await self._backend.read_claim(credential.claim)
+            claim = await self.backend.read_claim(credential.claim)
         except Unavailable:
             raise ErrorGettingClaim from None
         if claim is None:

@@ -26,10 +26,8 @@ def find_credential(
     A claim goes before a JWT. Raises `MissingAuthentication`, or `RepeatedCredentials` when
     one kind is given more than once.
     """
-    claims = [value for name, value in query if name == "claim" and value]
-    claims += [p.removeprefix(CLAIM_PROTOCOL) for p in protocols if p.startswith(CLAIM_PROTOCOL)]
-    jwts = [value for name, value in query if name == "jwt" and value]
-    jwts += [p.removeprefix(JWT_PROTOCOL) for p in protocols if p.startswith(JWT_PROTOCOL)]
+    claims = _given("claim", CLAIM_PROTOCOL, query, protocols)
+    jwts = _given("jwt", JWT_PROTOCOL, query, protocols)
     for header in authorization:
         scheme, _, value = header.partition(" ")
         if scheme.lower() == "bearer" and value.strip():
@@ -39,6 +37,15 @@ def find_credential(
     if not claims and not jwts:
         raise MissingAuthentication
     return Credential(claims[0] if claims else None, jwts[0] if jwts else None)
+
+
+def _given(
+    parameter: str, prefix: str, query: Sequence[tuple[str, str]], protocols: Sequence[str]
+) -> list[str]:
+    """What is given as a parameter or in a subprotocol; an empty one counts as absent."""
+    given = [value for name, value in query if name == parameter]
+    given += [one.removeprefix(prefix) for one in protocols if one.startswith(prefix)]
+    return [value for value in given if value]
 
 
 def select_protocol(protocols: Sequence[str]) -> str | None:

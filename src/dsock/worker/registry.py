@@ -60,8 +60,8 @@ class Registry(Generic[One]):
         return self._by_id.get(id)
 
     def select(self, target: Target) -> list[One]:
-        """The connections of a target as they are now, oldest first: a list of its own,
-        each connection once."""
+        """The connections of a target as they are now, in the order in which they joined
+        it: a list of its own, each connection once."""
         if isinstance(target, ToChannel):
             return list(self._by_channel.get(target.channel, {}).values())
         if isinstance(target, ToConnection):

@@ -42,7 +42,7 @@ def claim_of_jwt(token: str, secrets: Sequence[str], now: float) -> Claim:
     for secret in secrets:
         try:
             decoded = jwt.decode_complete(token, secret, algorithms=ALGORITHMS, options=_OPTIONS)
-        except jwt.InvalidSignatureError:
+        except (jwt.InvalidSignatureError, jwt.InvalidKeyError):
             continue
         except (jwt.PyJWTError, ValueError, RecursionError):
             raise InvalidJwt from None

@@ -118,6 +118,8 @@ class RedisMembership:
         return await self._claims.take(claim)
 
     async def record(self, connection: Held) -> None:
+        if connection.id not in self._listed:
+            return  # Forgotten meanwhile: it must not come back.
         self._recorded.add(connection.id)
         calls = self._routes.opening(routes_of(connection))
         calls += self._write(connection)

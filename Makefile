@@ -1,0 +1,46 @@
+# The two commands of a newcomer are `make run` and `make test`; everything they need is set
+# up on the way, into .venv.
+
+PYTHON ?= python3
+BIN := .venv/bin
+
+.DEFAULT_GOAL := help
+.PHONY: help run test check bench proto lock clean
+
+help: ## Show this list
+	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | sort
+
+run: .venv/.ready ## Start dsock, show a message on its way, stay up
+	@$(BIN)/python scripts/show.py
+
+test: .venv/.ready ## Run all tests (installs Redis when it is missing)
+	@scripts/install-redis
+	$(BIN)/python -m pytest $(ARGS)
+
+check: .venv/.ready ## Lint, format and types
+	$(BIN)/ruff check src tests scripts bench
+	$(BIN)/ruff format --check src tests scripts bench
+	$(BIN)/mypy
+	$(BIN)/python scripts/settings_table.py --check
+
+bench: .venv/.ready ## Messages per second, against a floor measured in the same run
+	@$(BIN)/python -m bench
+
+proto: ## Make the Python code of the wire format anew
+	$(PYTHON) -m venv .venv/proto
+	.venv/proto/bin/pip install -q grpcio-tools mypy-protobuf
+	cd src && PATH="$(CURDIR)/.venv/proto/bin:$$PATH" ../.venv/proto/bin/python \
+		-m grpc_tools.protoc -I. --python_out=. --mypy_out=. dsock/wire/message.proto
+
+lock: .venv/.ready ## Choose the newest versions of all libraries
+	$(PYTHON) -m venv .venv/lock
+	.venv/lock/bin/pip install -q pip-tools
+	.venv/lock/bin/pip-compile -q --upgrade --generate-hashes --strip-extras --allow-unsafe \
+		--no-header --no-emit-index-url --no-emit-trusted-host \
+		-o requirements/dev.txt pyproject.toml requirements/dev.in
+
+clean: ## Remove what was set up
+	rm -rf .venv
+
+.venv/.ready: pyproject.toml requirements/dev.txt scripts/setup
+	@PYTHON="$(PYTHON)" scripts/setup

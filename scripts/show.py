@@ -1,0 +1,104 @@
+"""`make run`: start dsock, let one real client receive a message, and stay up."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import signal
+import sys
+from asyncio.subprocess import Process
+from typing import Any
+from urllib.error import URLError
+from urllib.request import Request, urlopen
+
+from websockets.asyncio.client import connect
+
+TOKEN = os.environ.get("DSOCK_TOKEN") or "dev-token"
+PORT = os.environ.get("DSOCK_PORT") or os.environ.get("PORT") or "6241"
+ADDRESS = f"localhost:{PORT}"
+MESSAGE = "Hello from your back end!"
+
+
+def call(method: str, path: str, body: str = "") -> dict[str, Any]:
+    headers = {"Authorization": f"Bearer {TOKEN}"}
+    request = Request(f"http://{ADDRESS}{path}", body.encode(), headers, method=method)
+    with urlopen(request, timeout=10) as response:
+        answer: dict[str, Any] = json.load(response)
+    return answer
+
+
+async def until_ready(broker: Process) -> bool:
+    """Whether the broker answers, before it ends."""
+    for _ in range(200):
+        if broker.returncode is not None:
+            return False
+        try:
+            await asyncio.to_thread(call, "GET", "/ready")
+        except (URLError, OSError):
+            await asyncio.sleep(0.05)
+        else:
+            return True
+    return False
+
+
+async def show() -> None:
+    """The main job, step by step."""
+    print(f"\n1. Your back end makes a claim for user 1:   POST {ADDRESS}/claim?user=1")
+    claim = (await asyncio.to_thread(call, "POST", "/claim?user=1"))["claim"]["id"]
+    print(f"   {claim}\n")
+    print(f"2. The user connects with it:                ws://{ADDRESS}/connect?claim=...")
+    async with connect(f"ws://{ADDRESS}/connect?claim={claim}") as client:
+        print("   open\n")
+        print(f"3. Your back end sends:                      POST {ADDRESS}/send?user=1&type=text")
+        answer = await asyncio.to_thread(call, "POST", "/send?user=1&type=text", MESSAGE)
+        print(f"   {json.dumps(answer)}\n")
+        print("4. The user receives:")
+        print(f"   {await asyncio.wait_for(client.recv(), 5)}\n")
+
+
+NEXT = f"""dsock is up. To go on, in another terminal:
+
+  curl -X POST "http://{ADDRESS}/claim?user=1&duration=3600&token={TOKEN}"
+  .venv/bin/websockets "ws://{ADDRESS}/connect?claim=THE_ID_YOU_GOT"
+
+  curl -X POST "http://{ADDRESS}/send?user=1&type=text&token={TOKEN}" -d "Hello again"
+  curl "http://{ADDRESS}/info?user=1&token={TOKEN}"
+  curl -X POST "http://{ADDRESS}/channel/subscribe/news?user=1&token={TOKEN}"
+  curl -X POST "http://{ADDRESS}/send?channel=news&type=text&token={TOKEN}" -d "News"
+  curl -X POST "http://{ADDRESS}/disconnect?user=1&token={TOKEN}"
+
+Ctrl-C stops it."""
+
+
+async def main() -> int:
+    # In its own group, so that Ctrl-C reaches it once, from here.
+    broker = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "dsock", "serve"),
+        env={
+            "DSOCK_HOST": "127.0.0.1",
+            **os.environ,
+            "DSOCK_TOKEN": TOKEN,
+            "DSOCK_BACKEND": "memory",
+        },
+        start_new_session=True,
+    )
+    stop = asyncio.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    try:
+        if not await until_ready(broker):
+            return await broker.wait()
+        await show()
+        print(NEXT, flush=True)
+        ended = asyncio.create_task(broker.wait())
+        asked = asyncio.create_task(stop.wait())
+        await asyncio.wait((ended, asked), return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        if broker.returncode is None:
+            broker.terminate()
+    return await broker.wait()
+
+
+if __name__ == "__main__":
+    sys.exit(asyncio.run(main()))
