@@ -52,7 +52,7 @@ class Plan:
 
 def plan(role: Role, settings: Settings) -> Plan:
     """Decide what the settings leave open. Raises `StartError`."""
-    with_redis = settings.redis_url or settings.redis_host != Settings().redis_host
+    with_redis = settings.redis_url or settings.redis_host
     backend = settings.backend or ("memory" if role == "serve" and not with_redis else "redis")
     if backend == "memory" and role != "serve":
         raise StartError("the memory backend lives in one process: use `dsock serve`, or redis")

@@ -123,7 +123,7 @@ class Settings:
         shown="memory for serve without Redis options, else redis",
     )
 
-    redis_host: str = _option("Redis host and port.", default="localhost:6379")
+    redis_host: str = _option("Redis host and port.", shown="localhost:6379")
     redis_url: str = _option(
         "redis://, rediss:// or unix:// URL, instead of the single options.", secret=True
     )

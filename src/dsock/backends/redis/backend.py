@@ -11,7 +11,7 @@ from redis.asyncio.connection import AbstractConnection
 
 from dsock.backends.base import Recipient
 from dsock.backends.redis.claims import Claims
-from dsock.backends.redis.connections import connection_factory
+from dsock.backends.redis.connections import connection_factory, shown_address
 from dsock.backends.redis.keys import Keys
 from dsock.backends.redis.mailbox import Mailbox, NewMailbox
 from dsock.backends.redis.membership import Lives, RedisMembership
@@ -142,9 +142,8 @@ def _pipe(
 
 
 def _unreachable(settings: Settings, error: Unavailable) -> str:
-    where = "redis_url" if settings.redis_url else settings.redis_host
     cause = type(error.__cause__).__name__ if error.__cause__ else "no answer in time"
-    return f"cannot reach Redis at {where}: {cause}"
+    return f"cannot reach Redis at {shown_address(settings)}: {cause}"
 
 
 @asynccontextmanager

@@ -17,7 +17,7 @@ from redis.backoff import NoBackoff
 from dsock.errors import StartError
 from dsock.settings import Settings
 
-DEFAULT_PORT = 6379
+DEFAULT_HOST, DEFAULT_PORT = "localhost", 6379
 
 
 def connection_factory(
@@ -42,7 +42,7 @@ def connection_factory(
         kind: type[AbstractConnection] = pool.connection_class
         given = {**pool.connection_kwargs, **common}
         return lambda: kind(**given)
-    host, port = _address(settings.redis_host)
+    host, port = _address(settings.redis_host or DEFAULT_HOST)
     given = {
         **common,
         "host": host,
@@ -62,3 +62,11 @@ def _address(text: str) -> tuple[str, int]:
     if not port.isascii() or not port.isdigit() or not 0 < int(port) < 65536:
         raise StartError(f"redis_host must be host:port, not {text!r}")
     return host.strip("[]"), int(port)
+
+
+def shown_address(settings: Settings) -> str:
+    """Where Redis is, for a person; never with a password."""
+    if settings.redis_url:
+        return "redis_url"
+    host, port = _address(settings.redis_host or DEFAULT_HOST)
+    return f"{host}:{port}"
