@@ -6,7 +6,7 @@ import argparse
 import os
 import sys
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NoReturn
 
 from dsock import __version__
 from dsock.errors import StartError
@@ -64,8 +64,13 @@ def _show_token(port: int, token: str) -> None:
     )
 
 
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        self.exit(2, f"{self.prog}: {message}\n")
+
+
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser = _Parser(
         prog="dsock", description="A distributed WebSocket broker.", allow_abbrev=False
     )
     parser.add_argument("--version", action="version", version=f"dsock {__version__}")

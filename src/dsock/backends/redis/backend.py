@@ -80,6 +80,7 @@ class RedisBackend:
             async with _running(*tasks):
                 yield self
         finally:
+            self._claims.close()
             if self._publisher:
                 await self._publisher.close()
             await self._reads.close()

@@ -14,6 +14,7 @@ from typing import Any
 
 from dsock import names
 from dsock.backends.redis import moments, scripts
+from dsock.backends.redis.claim_sets import ClaimSets
 from dsock.backends.redis.keys import Keys
 from dsock.backends.redis.pipe import Pipe
 from dsock.claim import Claim, ClaimRequest
@@ -33,6 +34,10 @@ class Claims:
     def __init__(self, pipe: Pipe, keys: Keys) -> None:
         self._pipe = pipe
         self._keys = keys
+        self._sets = ClaimSets(pipe, keys)
+
+    def close(self) -> None:
+        self._sets.close()
 
     async def create(self, request: ClaimRequest) -> None:
         claim, life = request.claim, max(1, round(request.lifetime * 1000))
@@ -44,7 +49,8 @@ class Claims:
             fields += ["session", claim.session]
         if claim.channels:
             fields += ["channels", claim.channels_text()]
-        indexed = [self._index(key, claim.id, life) for key in self._places(claim)]
+        places = self._places(claim)
+        indexed = [self._index(key, claim.id, life) for key in places]
         created = self._pipe.call(
             "EVAL", scripts.CREATE_CLAIM, 1, self._keys.claim(claim.id), life, *fields, once=True
         )
@@ -52,6 +58,7 @@ class Claims:
         await asyncio.gather(*indexed)
         if not await created:
             raise ClaimIdAlreadyUsed
+        self._sets.entered(places)
 
     async def read(self, id: str) -> Claim | None:
         """Raises `ExpiredClaim` or `ClaimExpirationUnreadable` for a claim that somebody

@@ -1,0 +1,1 @@
+"""Measurements, each against a floor from the same run."""

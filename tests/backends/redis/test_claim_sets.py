@@ -1,0 +1,37 @@
+"""Sets of claims do not grow for ever."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+
+import pytest
+
+from dsock.backends.redis.claim_sets import ClaimSets
+from dsock.backends.redis.connections import connection_factory
+from dsock.backends.redis.keys import Keys
+from dsock.backends.redis.pipe import Pipe
+from dsock.settings import Settings
+from tests.support.redis_server import RedisServer
+
+
+@pytest.fixture
+async def sets(redis: RedisServer) -> AsyncIterator[ClaimSets]:
+    connect = connection_factory(Settings(redis_host=redis.address), decode=True)
+    pipe = Pipe(connect, timeout=2, max_retries=2, changed=lambda ok, why: None)
+    yield ClaimSets(pipe, Keys(), grace=0)
+    await pipe.close()
+
+
+async def test_b54_ids_whose_claim_has_expired_leave_a_set_that_lives_on(
+    sets: ClaimSets, redis: RedisServer
+) -> None:
+    with redis.client() as client:
+        client.sadd("claim-user:u", "expired-1", "expired-2", "alive-id")
+        client.hset("claim:alive-id", "user", "u")
+        await sets.tidy("claim-user:u")
+        assert client.smembers("claim-user:u") == {"alive-id"}
+
+
+async def test_a_set_that_has_ended_is_left_alone(sets: ClaimSets, redis: RedisServer) -> None:
+    await sets.tidy("claim-user:u")
+    assert redis.keys() == set()
