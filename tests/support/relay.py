@@ -68,6 +68,7 @@ class Relay:
         tasks = {asyncio.create_task(pump) for pump in pumps}
         self._tasks |= tasks
         await asyncio.wait(tasks)
+        near.close()
         self._tasks -= tasks
         self._links.discard(link)
 

