@@ -71,6 +71,13 @@ def _ttl(text: str) -> float:
     return seconds
 
 
+def _lease(text: str) -> float:
+    seconds = _period(text)
+    if seconds < 2:
+        raise ValueError(f"must be at least 2s, twice what a beat takes: {text!r}")
+    return seconds
+
+
 def _channels(text: str) -> tuple[str, ...]:
     try:
         return names.channel_list(text)
@@ -177,7 +184,7 @@ class Settings:
         only="worker",
     )
     worker_lease: float = _option(
-        "How long a worker counts as alive without a sign of life.", _period, 10.0, shown="10s"
+        "How long a worker counts as alive without a sign of life.", _lease, 10.0, shown="10s"
     )
     report_timeout: float = _option(
         "How long a call waits for the workers' answers.", _period, 2.0, shown="2s", only="api"

@@ -1,0 +1,1 @@
+"""What we promise, against every backend, with two API nodes and two workers."""

@@ -55,8 +55,8 @@ class Claims:
             "EVAL", scripts.CREATE_CLAIM, 1, self._keys.claim(claim.id), life, *fields, once=True
         )
         # In the pipe's order: no claim exists that is in none of its sets.
-        await asyncio.gather(*indexed)
-        if not await created:
+        *_, is_new = await asyncio.gather(*indexed, created)
+        if not is_new:
             raise ClaimIdAlreadyUsed
         self._sets.entered(places)
 

@@ -12,7 +12,7 @@ import time
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from math import ceil
+from math import ceil, inf
 from uuid import uuid4
 
 import structlog
@@ -63,7 +63,7 @@ class Lives:
 
 
 class RedisMembership:
-    """A `Membership`. `announced` means that Redis has all of it, as far as is known."""
+    """A `Membership`."""
 
     def __init__(
         self,
@@ -78,7 +78,6 @@ class RedisMembership:
         notify: Notify,
     ) -> None:
         self.id = str(uuid4())
-        self.announced = False
         self._worker = worker
         self._pipe = pipe
         self._keys = keys
@@ -98,6 +97,8 @@ class RedisMembership:
         self._next_refresh = 0.0
         self._failures = 0
         self._worker_written_at = 0.0
+        self._announced_over: tuple[int, int] | None = None
+        self._beat_at = -inf
         self._wake = asyncio.Event()
         self._entered = asyncio.Event()
         self._loop = asyncio.get_running_loop()
@@ -108,7 +109,15 @@ class RedisMembership:
 
     @property
     def ready(self) -> bool:
-        return self.announced and self._mailbox.hears
+        # After a pause it may have been declared gone without knowing yet.
+        has_lease = self._loop.time() - self._beat_at < self._lives.lease
+        return self.announced and has_lease and self._mailbox.hears
+
+    @property
+    def announced(self) -> bool:
+        """Whether Redis has all of this worker, as far as is known: every write has
+        succeeded, over connections that have lasted since."""
+        return self._announced_over == self._connections()
 
     async def open_routes(self, connection: Held) -> None:
         # Only asked for: what comes later in the pipe comes after it, and `record` waits.
@@ -163,14 +172,23 @@ class RedisMembership:
             try:
                 await self._tick()
             except Unavailable:
-                self._wake.set()  # The pipe has said so; to be tried again soon.
+                # The pipe has said so; to be tried again soon.
+                self._wake.set()
+                await asyncio.sleep(RETRY)
             except Exception:
                 log.exception("beat failed")
-            # Woken to announce, it goes on at once; but not in a tight circle.
-            await asyncio.sleep(RETRY if not self.announced and self._mailbox.hears else 0)
+            if self._mailbox.hears and not self.announced:
+                # Something was missed: again at once, but not in a tight circle.
+                self._wake.set()
+                await asyncio.sleep(RETRY)
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._wake.wait(), BEAT)
             self._wake.clear()
+
+    def announce_again(self) -> None:
+        """Redis may lack something: write everything anew, soon."""
+        self._announced_over = None
+        self._wake.set()
 
     def heard_probe(self, probe: str) -> None:
         """A probe has come in."""
@@ -178,7 +196,7 @@ class RedisMembership:
 
     async def leave(self) -> None:
         """Remove every record; the subscription ends last."""
-        self.announced = False
+        self._announced_over = None
         try:
             await self._reaper.remove(self.id)
         except Unavailable:
@@ -187,12 +205,11 @@ class RedisMembership:
 
     async def _tick(self) -> None:
         self._mailbox.check()
-        round = self._mailbox.round
         if not self._mailbox.hears:
-            self.announced = False
+            self._announced_over = None
             return
         if not self.announced:
-            await self._announce(round)
+            await self._announce()
         probe = encode_probe(self._mailbox.probe)
         asked = self._pipe.call("PUBLISH", self._keys.mailbox(self.id), probe, once=True)
         self._track(asked, settle=False)
@@ -207,11 +224,13 @@ class RedisMembership:
         known = self._pipe.call("EVAL", scripts.BEAT, 1, self._keys.workers(), self.id, 0)
         if now - self._worker_written_at >= self._lives.refresh:
             await self._write_worker()
-        if await marked:
+        is_marked, is_known = await asyncio.gather(marked, known)
+        if is_marked:
             await self._begin_anew()
-        elif not await known:
-            self.announced = False
-            self._wake.set()
+        elif is_known:
+            self._beat_at = now
+        else:
+            self.announce_again()
 
     async def _write_worker(self) -> None:
         self._worker_written_at = self._loop.time()
@@ -219,12 +238,15 @@ class RedisMembership:
         key, ping = self._keys.worker(self.id), moments.to_text(time.time())
         await self._pipe.call("EVAL", scripts.RECORD, 1, key, life, "lastPing", ping)
 
-    async def _announce(self, round: int) -> None:
+    async def _announce(self) -> None:
         """Write everything anew: Redis may be empty, or have what is long gone."""
         if await self._pipe.call("EXISTS", self._keys.reaped(self.id)):
             await self._begin_anew()
             return
-        failures = self._failures
+        # First of all it takes its place: should it die in the middle, it will be missed.
+        now = self._loop.time()
+        await self._pipe.call("EVAL", scripts.BEAT, 1, self._keys.workers(), self.id, 1)
+        over, failures = self._connections(), self._failures
         self._routes.forget()
         everyone = list(self._worker.everyone())
         for start in range(0, len(everyone), ANNOUNCE_SLICE):
@@ -242,17 +264,20 @@ class RedisMembership:
         stale = {entry: one for entry, one in listed.items() if not self._is_mine(one)}
         await self._records.remove_listed(self.id, stale)
         await self._write_worker()
-        await self._pipe.call("EVAL", scripts.BEAT, 1, self._keys.workers(), self.id, 1)
-        if round != self._mailbox.round or failures != self._failures:
+        if await self._pipe.call("EXISTS", self._keys.reaped(self.id)):
+            await self._begin_anew()
+            return
+        if over != self._connections() or failures != self._failures:
             return  # Something was missed meanwhile: once more, then.
-        self.announced = True
+        self._announced_over = over
+        self._beat_at = now
         self._entered.set()
         log.info("announced", worker=self.id, connections=len(everyone))
 
     async def _begin_anew(self) -> None:
         """Declared gone: who was logged out meanwhile must not live on here."""
         log.warning("the lease was lost: closing all clients", worker=self.id)
-        self.announced = False
+        self._announced_over = None
         old = self.id
         self._worker.lease_lost()
         self.id = str(uuid4())
@@ -304,7 +329,9 @@ class RedisMembership:
             if connection.id in self._recorded:
                 call = self._records.write(self.id, connection, self._lives.connection)
                 self._track(call, settle=False)
-        self._struck += self._routes.close_idle(self.id)
+        for entry, closed in self._routes.close_idle(self.id).items():
+            self._struck.append(entry)
+            self._track(closed, settle=False)
         if self._struck:
             self._track(self._records.strike_out(self.id, self._struck), settle=False)
             self._struck = []
@@ -318,8 +345,7 @@ class RedisMembership:
         self._unsettled.discard(call)
         if not call.cancelled() and call.exception() is not None:
             self._failures += 1
-            self.announced = False
-            self._wake.set()
+            self.announce_again()
 
     async def _all(self, calls: Sequence[Call]) -> None:
         """Wait for all replies; raises `Unavailable` if one is bad."""
@@ -329,6 +355,10 @@ class RedisMembership:
             if call.cancelled():
                 raise Unavailable
             call.result()
+
+    def _connections(self) -> tuple[int, int]:
+        # By how often each was made, one can tell whether it is still the same.
+        return self._mailbox.round, self._pipe.connects
 
     def _channels(self) -> tuple[str, ...]:
         keys = self._keys

@@ -131,14 +131,17 @@ class Records:
                     for one in gone
                 )
             )
+            calls: list[Call] = []
             for one, text in zip(gone, found, strict=True):
                 # Without its record it may be in any channel that the worker had.
                 channels = routed if text is None else [name for name in text.split(",") if name]
-                self.remove(one, channels)
+                calls += self.remove(one, channels)
             for entry in part:
                 route = listed[entry]
                 if not isinstance(route, Listed):
-                    self.close_route(worker, route)
+                    calls.append(self.close_route(worker, route))
+            await asyncio.gather(*calls)
+            # Only what is certainly gone leaves the list.
             await self.strike_out(worker, part)
 
     async def select(self, target: Target) -> list[Presence]:

@@ -50,8 +50,9 @@ class Routes:
         """A connection has left these."""
         self._maybe_idle.update(targets)
 
-    def close_idle(self, id: str) -> list[str]:
-        """Close what no connection needs any more; returns the list entries to strike out.
+    def close_idle(self, id: str) -> dict[str, Call]:
+        """Close what no connection needs any more; returns, by entry of the list, the
+        replies after which it may be struck out.
 
         Nothing can come between looking and closing: both happen in one step here, and the
         pipe keeps the order.
@@ -64,8 +65,7 @@ class Routes:
         self._maybe_idle.clear()
         for target in idle:
             del self._open[target]
-            self._records.close_route(id, target)
-        return [route_entry(target) for target in idle]
+        return {route_entry(target): self._records.close_route(id, target) for target in idle}
 
     def forget(self) -> None:
         """Redis may have lost them: none counts as open."""

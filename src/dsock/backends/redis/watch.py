@@ -24,13 +24,17 @@ log = structlog.stdlib.get_logger("dsock.redis")
 
 @dataclass(slots=True)
 class _Seen:
+    """A worker's last beat, over which of our connections it was seen, and for how long it
+    has been silent since."""
+
     beat: str
+    connects: int
     silent: float = 0.0
 
 
 class Watch:
     """Looks at every worker's beat. A worker is silent only for as long as this node could
-    itself reach Redis: after an outage nobody is declared gone at once."""
+    itself read and write: after an outage nobody is declared gone at once."""
 
     def __init__(
         self, pipe: Pipe, keys: Keys, reaper: Reaper, lease: float, notify: Notify
@@ -75,27 +79,40 @@ class Watch:
 
     async def look(self) -> None:
         """Read all beats once; declare gone whose lease has ended."""
-        rows = await self._pipe.call("ZRANGE", self._keys.workers(), 0, -1, "WITHSCORES")
+        key = self._keys.workers()
+        # Changes nothing, but fails where a beat would: a Redis that takes no writes says
+        # nothing about who is alive.
+        writable = self._pipe.call("ZADD", key, "XX", 0, "nobody")
+        read = self._pipe.call("ZRANGE", key, 0, -1, "WITHSCORES")
+        _, rows = await asyncio.gather(writable, read)
         now, before = self._loop.time(), self._looked_at
         self._looked_at = now
         passed = min(now - before, 2 * LOOK) if before is not None else 0.0
         await self.in_doubt()
         beats = dict(zip(rows[::2], rows[1::2], strict=True))
-        for worker, beat in beats.items():
-            seen = self._seen.get(worker)
-            if seen is None or seen.beat != beat:
-                self._seen[worker] = _Seen(beat)
-            else:
-                seen.silent += passed
+        fresh = {
+            worker
+            for worker, beat in beats.items()
+            if worker not in self._seen or self._seen[worker].beat != beat
+        }
+        for worker in fresh:
+            self._seen[worker] = _Seen(beats[worker], self._pipe.connects)
         for worker, seen in tuple(self._seen.items()):
-            if worker not in beats:
-                # Redis may have forgotten it: it has its lease to announce itself.
+            # Who is not there at all, whether it left or Redis has forgotten it, has its
+            # lease to come back like one that is silent.
+            if worker not in fresh:
                 seen.silent += passed
             if seen.silent >= self._lease:
-                if worker in beats:
+                if worker in beats or await self._may_return(worker, seen):
                     await self._reaper.declare_gone(worker)
                     self._notify(WorkerGone(worker))
                 del self._seen[worker]
+
+    async def _may_return(self, worker: str, seen: _Seen) -> bool:
+        """Whether a worker that is not among the others has not just left in good order:
+        Redis may have been emptied, or it died while it announced itself."""
+        forgotten = seen.connects != self._pipe.connects
+        return forgotten or bool(await self._pipe.call("EXISTS", self._keys.records(worker)))
 
     async def _uptime(self) -> float:
         text = await self._pipe.call("INFO", "server")

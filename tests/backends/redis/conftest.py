@@ -1,0 +1,90 @@
+"""The parts of the Redis backend, each alone with a Redis."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import AsyncExitStack
+
+import pytest
+from redis.asyncio.connection import AbstractConnection
+
+from dsock.backends.redis.connections import connection_factory
+from dsock.backends.redis.mailbox import Mailbox
+from dsock.backends.redis.pipe import Pipe
+from dsock.settings import Settings
+from tests.support.redis_server import RedisServer
+from tests.support.relay import Relay, relay_to
+
+NewPipe = Callable[..., Pipe]
+
+
+def connect_to(address: str, decode: bool = True) -> Callable[[], AbstractConnection]:
+    return connection_factory(Settings(redis_host=address), decode=decode)
+
+
+@pytest.fixture
+def own_redis() -> Iterator[RedisServer]:
+    """A Redis to break."""
+    with RedisServer() as server:
+        yield server
+
+
+@pytest.fixture
+async def relay(own_redis: RedisServer) -> AsyncIterator[Relay]:
+    """A wire to that Redis, to break."""
+    async with relay_to(own_redis.port) as relay:
+        yield relay
+
+
+@pytest.fixture
+async def new_pipe() -> AsyncIterator[NewPipe]:
+    """Makes pipes to an address, which are closed at the end."""
+    async with AsyncExitStack() as stack:
+
+        def make(
+            address: str, timeout: float = 2.0, changed: Callable[[bool], None] | None = None
+        ) -> Pipe:
+            pipe = Pipe(
+                connect_to(address),
+                timeout=timeout,
+                max_retries=10,
+                changed=lambda reached, _: changed(reached) if changed else None,
+            )
+            stack.push_async_callback(pipe.close)
+            return pipe
+
+        yield make
+
+
+class Listener:
+    """A mailbox on these channels, what it has received, and how often it subscribed."""
+
+    def __init__(self, address: str, *channels: str) -> None:
+        self.received: list[tuple[str, bytes]] = []
+        self.subscriptions = 0
+        self.mailbox = Mailbox(
+            connect_to(address, decode=False), channels, self._receive, self._subscribed
+        )
+
+    def _receive(self, channel: str, payload: bytes) -> None:
+        self.mailbox.probed(payload.decode())
+        self.received.append((channel, payload))
+
+    def _subscribed(self) -> None:
+        self.subscriptions += 1
+
+
+NewListener = Callable[..., Listener]
+
+
+@pytest.fixture
+async def new_listener() -> AsyncIterator[NewListener]:
+    """Makes mailboxes that are closed at the end."""
+    async with AsyncExitStack() as stack:
+
+        def make(address: str, *channels: str) -> Listener:
+            listener = Listener(address, *channels)
+            stack.push_async_callback(listener.mailbox.close)
+            return listener
+
+        yield make

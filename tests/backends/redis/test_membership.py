@@ -1,0 +1,88 @@
+"""A worker's place in the cluster, when the cluster and the worker disagree."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from dsock.backends.redis.backend import RedisBackend
+from dsock.backends.redis.membership import RedisMembership
+from tests.faults.support import cluster_at, goodbye, keys
+from tests.support.cluster import Cluster
+from tests.support.eventually import eventually
+from tests.support.redis_server import RedisServer
+
+
+def membership_of(cluster: Cluster) -> RedisMembership:
+    """That of the first worker."""
+    worker = cluster.nodes[0].worker
+    assert worker
+    assert isinstance(worker.membership, RedisMembership)
+    return worker.membership
+
+
+async def declare_gone(cluster: Cluster, worker: str) -> None:
+    """As an API that has not heard of it for its lease."""
+    backend = cluster.nodes[-1].backend
+    assert isinstance(backend, RedisBackend)
+    await backend._reaper.declare_gone(worker)
+
+
+async def beats(cluster: Cluster) -> list[str]:
+    """Whom Redis has among the workers."""
+    backend = cluster.nodes[-1].backend
+    assert isinstance(backend, RedisBackend)
+    workers: list[str] = await backend._reads.call("ZRANGE", "workers", 0, -1)
+    return workers
+
+
+async def test_a_worker_that_was_declared_gone_goes_on_under_a_new_id(redis: RedisServer) -> None:
+    async with cluster_at(redis.address) as cluster, cluster.client("u") as client:
+        membership = membership_of(cluster)
+        old = membership.id
+        await declare_gone(cluster, old)
+        assert await goodbye(client, within=5) == 1012
+        await eventually(lambda: membership.ready)
+        assert membership.id != old
+        assert old not in await beats(cluster)
+        assert not [key for key in keys(redis) if old in key]
+
+
+async def test_a_worker_declared_gone_while_it_announces_itself_lets_nobody_in_as_the_old(
+    redis: RedisServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reached, go_on = asyncio.Event(), asyncio.Event()
+    write = RedisMembership._write_worker
+
+    async def held(membership: RedisMembership) -> None:
+        reached.set()
+        await go_on.wait()
+        await write(membership)
+
+    async with cluster_at(redis.address) as cluster, cluster.client("u") as client:
+        membership = membership_of(cluster)
+        old = membership.id
+        monkeypatch.setattr(RedisMembership, "_write_worker", held)
+        membership.announce_again()
+        await asyncio.wait_for(reached.wait(), 5)
+        # All is written but the end, when somebody's patience ends.
+        await declare_gone(cluster, old)
+        go_on.set()
+        await eventually(lambda: membership.ready)
+        assert membership.id != old
+        assert await goodbye(client, within=2) == 1012
+
+
+async def test_a_worker_whose_subscription_was_away_writes_everything_again(
+    redis: RedisServer,
+) -> None:
+    async with cluster_at(redis.address) as cluster, cluster.client("u", channels="news"):
+        with redis.client() as client:
+            # As after a failover to a replica that lags behind.
+            for key in ("user-workers:u", "channel-workers:news", "user:u"):
+                assert client.delete(key)
+            client.execute_command("CLIENT", "KILL", "TYPE", "pubsub")
+        await eventually(
+            lambda: {"user-workers:u", "channel-workers:news", "user:u"} <= keys(redis), 5
+        )

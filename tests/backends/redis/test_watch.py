@@ -1,0 +1,183 @@
+"""Who counts as alive, who as gone, and when routes cannot be trusted."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+
+import pytest
+
+from dsock.backends.redis import watch as module
+from dsock.backends.redis.keys import Keys
+from dsock.backends.redis.pipe import Pipe
+from dsock.backends.redis.reaper import Reaper
+from dsock.backends.redis.watch import Watch
+from dsock.events import Event, WorkerGone
+from tests.backends.redis.conftest import NewPipe
+from tests.support.eventually import eventually, holds_within
+from tests.support.redis_server import RedisServer
+
+LOOK = 0.05
+LEASE = 0.6
+KEYS = Keys()
+
+
+@dataclass
+class Watching:
+    """A watch that runs, with its own pipe."""
+
+    watch: Watch
+    pipe: Pipe
+    events: list[Event] = field(default_factory=list)
+
+    def gone(self) -> set[str]:
+        return {event.worker for event in self.events if isinstance(event, WorkerGone)}
+
+    @contextmanager
+    def running(self) -> Iterator[None]:
+        task = asyncio.create_task(self.watch.run())
+        try:
+            yield
+        finally:
+            task.cancel()
+
+
+@pytest.fixture(autouse=True)
+def _short(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "LOOK", LOOK)
+
+
+def watch_of(server: RedisServer, new_pipe: NewPipe) -> Watching:
+    pipe = new_pipe(server.address, timeout=0.2)
+    events: list[Event] = []
+    watch = Watch(pipe, KEYS, Reaper(pipe, KEYS), LEASE, events.append)
+    return Watching(watch, pipe, events)
+
+
+@pytest.fixture
+async def watching(own_redis: RedisServer, new_pipe: NewPipe) -> AsyncIterator[Watching]:
+    watching = watch_of(own_redis, new_pipe)
+    with watching.running():
+        yield watching
+
+
+def beat(server: RedisServer, worker: str, at: float = 1.0) -> None:
+    with server.client() as client:
+        client.zadd(KEYS.workers(), {worker: at})
+
+
+async def test_who_is_silent_for_its_lease_is_declared_gone_and_its_records_removed(
+    own_redis: RedisServer, watching: Watching
+) -> None:
+    with own_redis.client() as client:
+        client.sadd(KEYS.records("w"), '["c", "u", null]', '{"user": "u"}')
+        client.sadd("user:u", "c")
+        client.sadd("user-workers:u", "w")
+        client.hset("conn:c", mapping={"user": "u", "workerId": "w"})
+    beat(own_redis, "w")
+    await eventually(lambda: watching.watch.workers == {"w"})
+    assert await eventually(lambda: watching.gone() == {"w"}, 3 * LEASE) > LEASE / 2
+    assert own_redis.keys() == {KEYS.reaped("w")}
+    assert watching.watch.workers == set()
+
+
+async def test_who_beats_stays_whatever_its_clock_says(
+    own_redis: RedisServer, watching: Watching
+) -> None:
+    beats = iter(range(10**6, 0, -1))
+
+    def gone() -> bool:
+        beat(own_redis, "w", next(beats))
+        return bool(watching.gone())
+
+    assert not await holds_within(gone, 2 * LEASE)
+    assert watching.watch.workers == {"w"}
+
+
+async def test_silence_counts_only_while_the_watch_itself_reaches_redis(
+    own_redis: RedisServer, watching: Watching
+) -> None:
+    beat(own_redis, "w")
+    await eventually(lambda: watching.watch.workers == {"w"})
+    own_redis.freeze()
+    await eventually(lambda: not watching.pipe.reached)
+    # Longer than the lease, as the wall has it.
+    await asyncio.sleep(1.5 * LEASE)
+    own_redis.thaw()
+    assert await eventually(lambda: watching.gone() == {"w"}, 3 * LEASE) > LEASE / 3
+
+
+async def test_a_worker_that_redis_forgot_has_its_lease_to_come_back(
+    own_redis: RedisServer, watching: Watching
+) -> None:
+    beat(own_redis, "w")
+    await eventually(lambda: watching.watch.workers == {"w"})
+    own_redis.kill()
+    own_redis.start()
+    assert not await holds_within(lambda: watching.watch.workers != {"w"}, LEASE / 2)
+    beat(own_redis, "w", 2.0)
+    assert not await holds_within(lambda: watching.watch.workers != {"w"}, LEASE / 2)
+
+
+async def test_a_worker_that_redis_forgot_and_that_stays_away_is_declared_gone(
+    own_redis: RedisServer, watching: Watching
+) -> None:
+    beat(own_redis, "w")
+    await eventually(lambda: watching.watch.workers == {"w"})
+    own_redis.kill()
+    own_redis.start()
+    await eventually(lambda: watching.watch.workers == set(), 3 * LEASE)
+    # Should it return, it must know: who was logged out meanwhile may still be on it.
+    assert own_redis.keys() == {KEYS.reaped("w")}
+
+
+async def test_a_redis_that_took_no_writes_says_nothing_about_who_is_alive(
+    own_redis: RedisServer, watching: Watching
+) -> None:
+    beat(own_redis, "w")
+    await eventually(lambda: watching.watch.workers == {"w"})
+    with own_redis.client() as client:
+        client.config_set("maxmemory", 1)
+        await asyncio.sleep(2 * LEASE)
+        client.config_set("maxmemory", 0)
+    # Now it can beat again; it may take it a moment.
+    assert not await holds_within(lambda: bool(watching.gone()), LEASE / 2)
+
+
+@pytest.mark.parametrize("fresh", [True, False])
+async def test_routes_are_in_doubt_while_redis_is_fresh(
+    request: pytest.FixtureRequest, new_pipe: NewPipe, fresh: bool
+) -> None:
+    server = request.getfixturevalue("own_redis" if fresh else "redis")
+    watching = watch_of(server, new_pipe)
+    await watching.watch.look()
+    assert await watching.watch.in_doubt() is fresh
+
+
+@pytest.mark.parametrize("restarts", [True, False])
+async def test_routes_are_in_doubt_for_a_while_after_redis_was_reached_again(
+    request: pytest.FixtureRequest,
+    new_pipe: NewPipe,
+    monkeypatch: pytest.MonkeyPatch,
+    restarts: bool,
+) -> None:
+    monkeypatch.setattr(module, "DOUBT", 0.5)
+    server: RedisServer = request.getfixturevalue("own_redis" if restarts else "redis")
+    watching = watch_of(server, new_pipe)
+    await watching.watch.look()
+    await eventually(lambda: trusted(watching), 2)
+    if restarts:
+        server.kill()
+        server.start()
+    else:
+        with server.client() as client, suppress(ConnectionError):
+            client.execute_command("CLIENT", "KILL", "TYPE", "normal")
+    await watching.pipe.call("PING")
+    assert await watching.watch.in_doubt()
+    await eventually(lambda: trusted(watching), 2)
+
+
+async def trusted(watching: Watching) -> bool:
+    return not await watching.watch.in_doubt()

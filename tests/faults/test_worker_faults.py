@@ -1,0 +1,297 @@
+"""Promise 7: a worker may die, stand still or go deaf; nothing leaks, nobody is misled."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+
+import pytest
+from websockets.asyncio.client import ClientConnection
+
+from dsock.duration import parse_duration
+from tests.faults.support import clients, goodbye, keys, known_workers, ready, shown
+from tests.support.cluster import Caller, Cluster, node_up
+from tests.support.eventually import eventually
+from tests.support.process import Process, processes
+from tests.support.redis_server import RedisServer
+from tests.support.wire import dial, handshake
+
+LEASE = 2.0
+GONE_WITHIN = 3 * LEASE
+"""The lease, and the looks and beats that come on top of it."""
+
+
+@pytest.fixture(params=["restarted", "long up"])
+def server(request: pytest.FixtureRequest) -> Iterator[RedisServer]:
+    """While Redis is fresh every worker is told everything, later those of a route."""
+    if request.param == "long up":
+        yield request.getfixturevalue("redis")
+        return
+    with RedisServer() as server:
+        yield server
+
+
+@asynccontextmanager
+async def cluster_of(
+    server: RedisServer, workers: int, **options: str
+) -> AsyncIterator[tuple[Cluster, list[Process]]]:
+    """An API in this process, and workers that can be killed."""
+    given = {"redis_host": server.address, "worker_lease": f"{LEASE}s", **options}
+    lease = parse_duration(given["worker_lease"])
+    api = node_up("api", redis_host=server.address, worker_lease=lease, report_timeout=0.3)
+    async with api as (node, address), processes(workers, "worker", **given) as started:
+        caller = Caller(f"http://{address}")
+        async with caller.http:
+            addresses = [await one.listening() for one in started]
+            yield Cluster("redis", [caller], addresses, [node]), started
+
+
+def settled_keys(server: RedisServer) -> bool:
+    """Whether the claims that were used have been tidied away."""
+    return not any(key.startswith("claim") for key in keys(server))
+
+
+async def test_b69_b74_a_killed_worker_counts_as_unanswered_until_its_lease_ends(
+    server: RedisServer,
+) -> None:
+    async with (
+        cluster_of(server, 2) as (cluster, (doomed, _)),
+        clients(cluster, 3, "lost", worker=0, channels="news"),
+        clients(cluster, 2, "safe", worker=1, channels="news") as safe,
+    ):
+        await doomed.kill()
+        sent = await cluster.api.send("0", channel="news")
+        assert (sent.status, sent.report["unanswered"], sent.report["connections"]) == (200, 1, 2)
+        for reply in (
+            await cluster.api.subscribe("sport", user="lost"),
+            await cluster.api.unsubscribe("sport", user="lost"),
+            await cluster.api.disconnect(user="lost"),
+        ):
+            assert (reply.status, reply.code) == (504, "WORKER_UNANSWERED")
+            assert reply.json["success"] is False
+            assert reply.report["unanswered"] == 1
+
+        count = 0
+
+        async def gone() -> bool:
+            nonlocal count
+            count += 1
+            sent = await cluster.api.send(str(count), channel="news")
+            assert (sent.status, sent.report["connections"]) == (200, 2)
+            return sent.report["unanswered"] == 0
+
+        await eventually(gone, GONE_WITHIN)
+        assert (await cluster.api.disconnect(user="lost")).status == 200
+        for client in safe:
+            assert [await client.recv() for _ in range(count + 1)] == [
+                str(number) for number in range(count + 1)
+            ]
+
+
+async def test_b25_a_killed_worker_leaves_no_key(server: RedisServer) -> None:
+    async with (
+        cluster_of(server, 1) as (cluster, _),
+        clients(cluster, 2, "safe", channels="news", session="a"),
+    ):
+        await eventually(lambda: settled_keys(server))
+        before = keys(server)
+        lease = f"{LEASE}s"
+        async with processes(1, "worker", redis_host=server.address, worker_lease=lease) as started:
+            cluster.workers.append(await started[0].listening())
+            async with clients(cluster, 3, "lost", worker=1, channels="news,sport", session="b"):
+                assert keys(server) > before
+                await started[0].kill()
+                await eventually(lambda: keys(server) == before, GONE_WITHIN)
+        assert await shown(cluster, "lost") == 0
+        assert await shown(cluster, "safe") == 2
+
+
+async def test_a_worker_killed_while_it_announces_itself_leaves_no_key() -> None:
+    with RedisServer() as server:
+        async with (
+            cluster_of(server, 1) as (cluster, (doomed,)),
+            clients(cluster, 2, "lost", channels="news"),
+        ):
+            await eventually(lambda: settled_keys(server) and len(known_workers(cluster)) == 1)
+            with server.client() as redis:
+                # All that an announcement writes, but for its end.
+                redis.execute_command("ACL", "SETUSER", "default", "-zadd")
+                redis.flushall()
+                await eventually(lambda: any(key.startswith("conn:") for key in keys(server)))
+                await doomed.kill()
+                redis.execute_command("ACL", "SETUSER", "default", "+zadd")
+            await eventually(lambda: keys(server) == set(), GONE_WITHIN)
+
+
+async def test_who_was_logged_out_while_a_worker_stood_still_is_out(redis: RedisServer) -> None:
+    async with (
+        cluster_of(redis, 1) as (cluster, (still,)),
+        cluster.client("u", channels="news") as client,
+    ):
+        [before] = (await cluster.api.info(user="u"))["connections"]
+        still.stop()
+
+        async def gone() -> bool:
+            return not await shown(cluster, "u")
+
+        await eventually(gone, GONE_WITHIN)
+        # It answers as soon as it can: nobody holds a connection of this user any more.
+        assert (await cluster.api.disconnect(user="u")).status == 200
+        still.go_on()
+        assert await goodbye(client, within=5) == 1012
+        await eventually(lambda: all_ready(cluster))
+        async with cluster.client("u", channels="news") as again:
+            [after] = (await cluster.api.info(user="u"))["connections"]
+            assert after["worker"] != before["worker"]
+            assert (await cluster.api.send("again", channel="news")).report["connections"] == 1
+            assert await again.recv() == "again"
+        await eventually(lambda: keys(redis) == {"workers", f"worker:{after['worker']}"})
+
+
+async def all_ready(cluster: Cluster) -> bool:
+    return all(await ready(cluster))
+
+
+async def test_who_was_logged_out_is_out_even_if_redis_forgot_the_worker_meanwhile() -> None:
+    with RedisServer() as server:
+        async with (
+            cluster_of(server, 1) as (cluster, (still,)),
+            cluster.client("u") as client,
+        ):
+            await eventually(lambda: len(known_workers(cluster)) == 1)
+            still.stop()
+            server.kill()
+            server.start()
+
+            async def logged_out() -> bool:
+                reply = await cluster.api.disconnect(user="u")
+                answers.append(reply.status)
+                return reply.status == 200
+
+            answers: list[int] = []
+            await eventually(logged_out, 2 * GONE_WITHIN)
+            assert 504 in answers
+            still.go_on()
+            assert await goodbye(client, within=8) == 1012
+
+
+async def test_b44_a_worker_that_stood_still_for_less_than_its_lease_goes_on(
+    redis: RedisServer,
+) -> None:
+    async with (
+        cluster_of(redis, 1, worker_lease="5s") as (cluster, (still,)),
+        cluster.client("u") as client,
+    ):
+        worker = (await cluster.api.info(user="u"))["connections"][0]["worker"]
+        still.stop()
+        assert (await cluster.api.send("late", user="u")).report["unanswered"] == 1
+        await asyncio.sleep(1)
+        still.go_on()
+        assert await client.recv() == "late"
+        await eventually(lambda: all_ready(cluster))
+        assert (await cluster.api.send("next", user="u")).report["connections"] == 1
+        assert await client.recv() == "next"
+        assert (await cluster.api.info(user="u"))["connections"][0]["worker"] == worker
+        async with cluster.client("u"):
+            assert await shown(cluster, "u") == 2
+
+
+async def test_b23_b41_b42_a_worker_that_is_told_to_stop_closes_its_clients_bit_by_bit(
+    redis: RedisServer,
+) -> None:
+    async with (
+        cluster_of(redis, 1, drain_duration="1s") as (cluster, (leaving,)),
+        clients(cluster, 10, "u", channels="news", session="s") as leavers,
+    ):
+        loop = asyncio.get_running_loop()
+        leaving.signal(signal.SIGTERM)
+
+        async def closed_at(client: ClientConnection) -> float:
+            assert await goodbye(client, within=5) == 1012
+            return loop.time()
+
+        times = sorted(await asyncio.gather(*map(closed_at, leavers)))
+        assert times[-1] - times[0] > 0.5
+        assert await leaving.ended() == 0
+        assert keys(redis) == set()
+
+
+async def test_a_second_signal_ends_a_worker_at_once(redis: RedisServer) -> None:
+    async with (
+        cluster_of(redis, 1, drain_duration="60s") as (cluster, (leaving,)),
+        clients(cluster, 2, "u"),
+    ):
+        leaving.signal(signal.SIGTERM)
+        await eventually(lambda: any("draining" in line for line in leaving.log))
+        leaving.signal(signal.SIGTERM)
+        async with asyncio.timeout(2):
+            assert await leaving.ended() == 128 + signal.SIGTERM
+
+
+@pytest.mark.parametrize("fault", ["frozen", "killed"])
+async def test_b40_a_worker_can_stop_while_redis_is_out_of_reach(fault: str) -> None:
+    with RedisServer() as server:
+        async with (
+            cluster_of(server, 1, drain_duration="100ms") as (cluster, (leaving,)),
+            cluster.client("u") as client,
+        ):
+            if fault == "frozen":
+                server.freeze()
+            else:
+                server.kill()
+            leaving.signal(signal.SIGTERM)
+            assert await goodbye(client, within=2) == 1012
+            async with asyncio.timeout(8):
+                assert await leaving.ended() == 0
+
+
+async def test_who_knocks_while_a_worker_stands_still_is_reachable_or_stays_out(
+    redis: RedisServer,
+) -> None:
+    async with (
+        # So short that it ends before the worker counts as deaf.
+        cluster_of(redis, 1, worker_lease="1500ms") as (cluster, (still,)),
+        cluster.client("u"),
+    ):
+        claim = await cluster.api.claim("v")
+        still.stop()
+        async with dial(cluster.workers[0]) as wire:
+            await wire.send(handshake(f"/connect?claim={claim}"))
+
+            async def gone() -> bool:
+                return not await shown(cluster, "u")
+
+            await eventually(gone)
+            still.go_on()
+            status = (await wire.response()).status
+            sent = await cluster.api.send("x", user="v")
+            assert (status, sent.report["connections"]) in ((101, 1), (503, 0))
+
+
+async def test_b28_a_worker_whose_subscription_ends_is_back_by_itself(server: RedisServer) -> None:
+    async with (
+        cluster_of(server, 1) as (cluster, _),
+        cluster.client("u") as client,
+    ):
+        with server.client() as redis:
+            assert redis.execute_command("CLIENT", "KILL", "TYPE", "pubsub") >= 1
+        confirmed: list[str] = []
+        count = 0
+
+        async def delivered() -> bool:
+            nonlocal count
+            count += 1
+            reply = await cluster.api.send(str(count), user="u")
+            if reply.status == 200 and reply.report["connections"]:
+                confirmed.append(str(count))
+            return len(confirmed) == 3
+
+        await eventually(delivered, 3)
+        received: list[str] = []
+        while confirmed[-1] not in received:
+            received.append(str(await client.recv()))
+        assert received == sorted(set(received), key=int)
+        assert set(confirmed) <= set(received)
+        await eventually(lambda: all_ready(cluster), 3)
