@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
 
 import pytest
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from tests.support.cluster import Cluster
+from tests.support.eventually import eventually
 from tests.support.steps import READ, RECORD, ROUTE, TAKE, Steps, stepped
 
 
 @pytest.fixture
-async def steps(cluster: Cluster) -> AsyncIterator[Steps]:
-    yield stepped(cluster.nodes[0])
+async def steps(cluster: Cluster) -> Steps:
+    return stepped(cluster.nodes[0])
 
 
 def connecting(cluster: Cluster, claim: str) -> asyncio.Task[ClientConnection]:
@@ -131,9 +131,7 @@ async def test_a_client_that_leaves_while_it_is_let_in_leaves_nothing_behind(
         attempt.cancel()
         worker = cluster.nodes[0].worker
         assert worker
-        async with asyncio.timeout(5):
-            while len(worker.registry):
-                await asyncio.sleep(0)
+        await eventually(lambda: not len(worker.registry))
     # It had not used the claim up, so somebody else still can.
     async with connect(cluster.url(f"?claim={claim}")) as client:
         assert len((await cluster.api.info(user="u"))["connections"]) == 1

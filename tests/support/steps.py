@@ -68,6 +68,6 @@ def stepped(node: Node) -> Steps:
     steps = Steps()
     assert node.admission
     assert node.worker
-    node.admission.backend = _Stepped(node.admission.backend, steps)  # type: ignore[assignment]
-    node.worker.membership = _Stepped(node.worker.membership, steps)  # type: ignore[assignment]
+    node.admission.backend = _Stepped(node.admission.backend, steps)
+    node.worker.membership = _Stepped(node.worker.membership, steps)
     return steps

@@ -39,7 +39,7 @@ messages = st.one_of(
     st.builds(Disconnect, targets),
 )
 channels = st.text(
-    st.characters(codec="utf-8", exclude_characters=",", exclude_categories=("Cc",)),
+    st.characters(codec="utf-8", exclude_characters=",", exclude_categories=["Cc"]),
     min_size=1,
     max_size=60,
 )

@@ -159,6 +159,9 @@ class RedisMembership:
 
     async def settled(self) -> None:
         await self._all(tuple(self._unsettled))
+        # What was asked for may have been a repetition of what failed before.
+        if not self.announced:
+            raise Unavailable
 
     # --- life -------------------------------------------------------------------------------
 
