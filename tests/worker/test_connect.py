@@ -29,7 +29,7 @@ async def node() -> AsyncIterator[Cluster]:
 
 
 def token(user: str = "42", secret: str = JWT_SECRET, **payload: Any) -> str:
-    return jwt.encode({"sub": user, "exp": int(time.time()) + 60} | payload, secret)
+    return jwt.encode({"sub": user, "exp": int(time.time()) + 3600} | payload, secret)
 
 
 async def knock(node: Cluster, query: str = "", **headers: str) -> Response:
