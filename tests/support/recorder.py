@@ -41,6 +41,9 @@ class Recorder:
     def select(self, target: Target) -> Sequence[Held]:
         return [line for line in self.lines if target.selects(line)]
 
+    def holds(self, target: Target) -> bool:
+        return bool(self.select(target))
+
     def everyone(self) -> Sequence[Held]:
         return list(self.lines)
 

@@ -99,8 +99,10 @@ class RegistryMachine(RuleBasedStateMachine):
         users = {one.user for one in self.present}
         joined = {channel for one in self.present for channel in one.channels}
         assert self.registry.sizes() == (len(self.present), len(users), len(joined))
-        assert [self.registry.has_user(user) for user in USERS] == [u in users for u in USERS]
-        assert [self.registry.has_channel(c) for c in CHANNELS] == [c in joined for c in CHANNELS]
+        assert [self.registry.holds(ToUser(user)) for user in USERS] == [u in users for u in USERS]
+        assert [self.registry.holds(ToChannel(c)) for c in CHANNELS] == [
+            c in joined for c in CHANNELS
+        ]
 
 
 TestTheRegistryAgreesWithAPlainList = RegistryMachine.TestCase

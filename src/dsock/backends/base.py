@@ -33,6 +33,9 @@ class Recipient(Protocol):
     def select(self, target: Target) -> Sequence[Held]:
         """The connections of a target, pending ones too."""
 
+    def holds(self, target: Target) -> bool:
+        """Whether there are any."""
+
     def everyone(self) -> Sequence[Held]:
         """All connections, pending ones too."""
 

@@ -48,7 +48,7 @@ class MemoryBackend:
 
     async def publish(self, command: Command, wait: bool = True) -> Report:
         workers = [member.worker for member in self._members.values()]
-        told = [worker for worker in workers if worker.select(command.target)]
+        told = [worker for worker in workers if worker.holds(command.target)]
         outcomes = [_submit(worker, command) for worker in told]
         report = Report(workers=len(told))
         if wait:
@@ -103,7 +103,7 @@ class MemoryMembership:
 
     async def record(self, connection: Held) -> None:
         # Unless it was forgotten meanwhile.
-        if self.worker.select(ToConnection(connection.id)):
+        if self.worker.holds(ToConnection(connection.id)):
             self.recorded.add(connection.id)
 
     def forget(self, connection: Held) -> None:

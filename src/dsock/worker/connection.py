@@ -79,6 +79,7 @@ class Connection(asyncio.Protocol):
         "_reader",
         "_text",
         "_waiting",
+        "_waiting_size",
         "channels",
         "flowing",
         "goodbye",
@@ -116,6 +117,7 @@ class Connection(asyncio.Protocol):
         self.ping_slot = -1
         self._owner = owner
         self._waiting: list[bytes] | None = []
+        self._waiting_size = 0
         self._inflate_bits = 0
         self._reader: FrameReader | None = None
         self._message: list[bytes] | None = None
@@ -155,10 +157,9 @@ class Connection(asyncio.Protocol):
         and is closed. Says whether the frame was refused for that."""
         if self.goodbye is not None:
             return False
-        if self._waiting is not None and (
-            sum(map(len, self._waiting)) <= self._owner.send_buffer_limit
-        ):
+        if self._waiting is not None and self._waiting_size <= self._owner.send_buffer_limit:
             self._waiting.append(frame)
+            self._waiting_size += len(frame)
             return False
         self.close(Goodbye.TOO_SLOW)
         return True

@@ -70,13 +70,13 @@ class Registry(Generic[One]):
         of_user = self._by_user.get(target.user, {}).values()
         return [one for one in of_user if target.selects(one)]
 
-    def has_user(self, user: str) -> bool:
-        """Whether any connection is this user's."""
-        return user in self._by_user
-
-    def has_channel(self, channel: str) -> bool:
-        """Whether any connection is in this channel."""
-        return channel in self._by_channel
+    def holds(self, target: Target) -> bool:
+        """Whether there is any connection of a target, without listing them."""
+        if isinstance(target, ToChannel):
+            return target.channel in self._by_channel
+        if isinstance(target, ToConnection):
+            return target.id in self._by_id
+        return any(map(target.selects, self._by_user.get(target.user, {}).values()))
 
     def sizes(self) -> tuple[int, int, int]:
         """How many connections, users and channels there are."""

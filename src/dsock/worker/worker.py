@@ -101,6 +101,9 @@ class Worker:
     def select(self, target: Target) -> Sequence[Connection]:
         return self.registry.select(target)
 
+    def holds(self, target: Target) -> bool:
+        return self.registry.holds(target)
+
     def everyone(self) -> Sequence[Connection]:
         return list(self.registry)
 

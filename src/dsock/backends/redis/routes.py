@@ -60,7 +60,7 @@ class Routes:
         idle = [
             target
             for target in self._maybe_idle
-            if target in self._open and not self._worker.select(target)
+            if target in self._open and not self._worker.holds(target)
         ]
         self._maybe_idle.clear()
         for target in idle:
