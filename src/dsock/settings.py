@@ -80,7 +80,7 @@ def _lease(text: str) -> float:
 
 def _channels(text: str) -> tuple[str, ...]:
     try:
-        return names.channel_list(text)
+        return names.channel_list(",".join(name.strip() for name in text.split(",")))
     except DsockError as error:
         raise ValueError(error.message) from None
 

@@ -216,6 +216,20 @@ async def test_b11_a_bomb_costs_no_memory(node: Cluster) -> None:
             tracemalloc.stop()
 
 
+async def test_b11_empty_fragments_without_end_cost_no_memory(node: Cluster) -> None:
+    async with open_wire(node.workers[0], await credential(node, "trickler")) as wire:
+        await wire.send(frame(TEXT, fin=False))
+        fragments = frame(CONTINUATION, fin=False) * 20_000
+        tracemalloc.start()
+        try:
+            for _ in range(5):
+                await wire.send(fragments + frame(PING))
+                assert (await wire.frame()).opcode == PONG
+            assert tracemalloc.get_traced_memory()[0] < 2**19
+        finally:
+            tracemalloc.stop()
+
+
 # --- goodbyes ----------------------------------------------------------------------------
 
 

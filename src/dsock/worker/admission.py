@@ -71,7 +71,7 @@ class Admission:
     async def admit(self, upgrade: Upgrade, request_id: str) -> None:
         """Let the client of a handshake in. Raises any `DsockError` that refuses it; then
         nothing of the client is left behind."""
-        membership = self._membership()
+        self._membership()
         key = _handshake_key(upgrade)
         origins = upgrade.header(b"origin")
         if not origin_allowed(origins[0] if origins else None, self._policy.allowed_origins):
@@ -82,6 +82,8 @@ class Admission:
         claim = await self._read(
             find_credential(upgrade.query, upgrade.header(b"authorization"), protocols)
         )
+        # It may have begun to drain, or lost its lease, while the claim was read.
+        membership = self._membership()
         connection = self._connection(claim)
         upgrade.on_lost = lambda: connection.close(Goodbye.CLIENT_LEFT)
         if upgrade.transport.is_closing():
@@ -171,8 +173,10 @@ def _require_alive(connection: Connection) -> None:
     # A Disconnect has found it, or it is too slow, or the client has left.
     if connection.goodbye is Goodbye.SHUTTING_DOWN:
         raise ShuttingDown
-    if connection.goodbye is not None:
+    if connection.goodbye in (Goodbye.DISCONNECTED, Goodbye.CLIENT_LEFT):
         raise MissingClaim
+    if connection.goodbye is not None:
+        raise NotReady
 
 
 def _handshake_key(upgrade: Upgrade) -> str:

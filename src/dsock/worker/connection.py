@@ -120,7 +120,7 @@ class Connection(asyncio.Protocol):
         self._waiting_size = 0
         self._inflate_bits = 0
         self._reader: FrameReader | None = None
-        self._message: list[bytes] | None = None
+        self._message: bytearray | None = None
         self._text = False
         self._closing: asyncio.TimerHandle | None = None
 
@@ -260,13 +260,14 @@ class Connection(asyncio.Protocol):
     def _data_frame_received(self, frame: Frame) -> None:
         if frame.opcode is not Opcode.CONT:
             self._text = frame.opcode is Opcode.TEXT
-            self._message = []
+            self._message = bytearray()
         if self._message is None:
             return
-        self._message.append(bytes(frame.data))
+        # One buffer, not a list: fragments may be empty, and without end.
+        self._message += frame.data
         if not frame.fin:
             return
-        body, self._message = b"".join(self._message), None
+        body, self._message = bytes(self._message), None
         if not self._text:
             self._owner.received(self, body)
             return

@@ -123,10 +123,12 @@ class RedisBackend:
             new_mailbox=self._new_mailbox,
             notify=self._notify,
         )
-        async with _running(membership.run()):
-            await membership.entered()
-            yield membership
-        await membership.leave()
+        try:
+            async with _running(membership.run()):
+                await membership.entered()
+                yield membership
+        finally:
+            await membership.leave()
 
 
 def _pipe(
