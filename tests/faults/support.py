@@ -60,6 +60,14 @@ async def ready(cluster: Cluster) -> list[bool]:
     return await asyncio.gather(*map(ask, urls))
 
 
+async def all_ready(cluster: Cluster) -> bool:
+    return all(await ready(cluster))
+
+
+async def none_ready(cluster: Cluster) -> bool:
+    return not any(await ready(cluster))
+
+
 @asynccontextmanager
 async def cluster_at(address: str, **settings: Any) -> AsyncIterator[Cluster]:
     """An API and two workers in this process, with the Redis at this address."""

@@ -14,7 +14,16 @@ from websockets.exceptions import InvalidStatus
 from dsock.backends.redis import mailbox
 from dsock.backends.redis.membership import RedisMembership
 from dsock.node import Role
-from tests.faults.support import Teller, clients, cluster_at, goodbye, keys, ready, shown
+from tests.faults.support import (
+    Teller,
+    all_ready,
+    clients,
+    cluster_at,
+    goodbye,
+    keys,
+    none_ready,
+    shown,
+)
 from tests.support.cluster import Cluster
 from tests.support.eventually import eventually, holds_within
 from tests.support.process import process
@@ -48,14 +57,6 @@ async def audience(cluster: Cluster) -> AsyncIterator[list[ClientConnection]]:
         clients(cluster, EACH, "u", worker=1, channels="news") as there,
     ):
         yield here + there
-
-
-async def all_ready(cluster: Cluster) -> bool:
-    return all(await ready(cluster))
-
-
-async def none_ready(cluster: Cluster) -> bool:
-    return not any(await ready(cluster))
 
 
 async def all_shown(cluster: Cluster) -> bool:

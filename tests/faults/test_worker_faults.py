@@ -11,7 +11,7 @@ import pytest
 from websockets.asyncio.client import ClientConnection
 
 from dsock.duration import parse_duration
-from tests.faults.support import clients, goodbye, keys, known_workers, ready, shown
+from tests.faults.support import all_ready, clients, goodbye, keys, known_workers, shown
 from tests.support.cluster import Caller, Cluster, node_up
 from tests.support.eventually import eventually
 from tests.support.process import Process, processes
@@ -148,10 +148,6 @@ async def test_who_was_logged_out_while_a_worker_stood_still_is_out(redis: Redis
             assert (await cluster.api.send("again", channel="news")).report["connections"] == 1
             assert await again.recv() == "again"
         await eventually(lambda: keys(redis) == {"workers", f"worker:{after['worker']}"})
-
-
-async def all_ready(cluster: Cluster) -> bool:
-    return all(await ready(cluster))
 
 
 async def test_who_was_logged_out_is_out_even_if_redis_forgot_the_worker_meanwhile() -> None:

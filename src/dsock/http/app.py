@@ -56,8 +56,11 @@ def application(routes: Sequence[BaseRoute], notify: Notify, log_requests: bool)
 async def _refused(request: Request, error: Exception) -> Response:
     assert isinstance(error, DsockError)
     if error.status >= 500:
-        cause = repr(error.__cause__) if error.__cause__ else None
-        log.error("request failed", code=error.code, path=request.scope["path"], cause=cause)
+        # Only the kind of its cause: the text of an error may repeat what was sent.
+        cause = (error.__cause__ and error.__cause__.__cause__) or error.__cause__
+        why = {"cause": type(cause).__name__} if cause else {}
+        level = log.debug if request.scope["path"] == "/ready" else log.error
+        level("request failed", code=error.code, path=request.scope["path"], **why)
     return JsonResponse(failure(error, id_of(request)))
 
 

@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 from redis.asyncio.connection import AbstractConnection
+from redis.exceptions import AuthenticationError, ResponseError
 
 from dsock.backends.base import Recipient
 from dsock.backends.redis.claims import Claims
@@ -44,7 +45,10 @@ class RedisBackend:
         self._claims = Claims(self._writes, self._keys)
         self._records = Records(self._reads, self._keys)
         self._reaper = Reaper(self._writes, self._keys)
-        self._watch = Watch(self._reads, self._keys, self._reaper, settings.worker_lease, notify)
+        # What a dead worker has left may be much: it holds up nobody on a pipe of its own.
+        self._tidying = _pipe(connect, settings, lambda ok, why: None)
+        reaper = Reaper(self._tidying, self._keys)
+        self._watch = Watch(self._reads, self._keys, reaper, settings.worker_lease, notify)
         self._lives = Lives(refresh=settings.ttl_duration, lease=settings.worker_lease)
         self._publisher = (
             Publisher(
@@ -83,13 +87,14 @@ class RedisBackend:
             self._claims.close()
             if self._publisher:
                 await self._publisher.close()
+            await self._tidying.close()
             await self._reads.close()
             await self._writes.close()
 
     @property
     def ready(self) -> bool:
         hears = self._publisher is None or self._publisher.hears
-        return hears and self._writes.reached and self._reads.reached
+        return hears and self._writes.reached and self._watch.sees
 
     async def create_claim(self, request: ClaimRequest) -> None:
         await self._claims.create(request)
@@ -145,8 +150,13 @@ def _pipe(
 
 
 def _unreachable(settings: Settings, error: Unavailable) -> str:
-    cause = type(error.__cause__).__name__ if error.__cause__ else "no answer in time"
-    return f"cannot reach Redis at {shown_address(settings)}: {cause}"
+    where, cause = shown_address(settings), error.__cause__
+    if isinstance(cause, AuthenticationError):
+        return f"Redis at {where} refuses the user or password"
+    if isinstance(cause, ResponseError):
+        return f"Redis at {where} refuses a command: {type(cause).__name__}"
+    why = type(cause).__name__ if cause else "no answer in time"
+    return f"cannot reach Redis at {where}: {why}"
 
 
 @asynccontextmanager

@@ -44,6 +44,8 @@ class Mailbox:
         subscribed: Callable[[], None],
     ) -> None:
         self.round = 0
+        self.trouble: str | None = None
+        """Why it could not subscribe last, if it could not."""
         self.probe = uuid4().hex
         """What this mailbox expects to hear from itself."""
         self._channels = tuple(channels)
@@ -96,11 +98,17 @@ class Mailbox:
             listening, self._listening = self._listening, None
             lived = self._heard_at > -math.inf
             self._heard_at = -math.inf
-            error = None if listening.cancelled() else listening.exception()
-            if error is not None and not isinstance(error, (*OUT_OF_REACH, RedisError)):
-                log.error("subscription failed", exc_info=error)
+            self._say_why(None if listening.cancelled() else listening.exception())
             failures = 0 if lived else failures + 1
             await asyncio.sleep(min(FIRST_PAUSE * 2 ** min(failures, 10), LONGEST_PAUSE))
+
+    def _say_why(self, error: BaseException | None) -> None:
+        trouble = type(error).__name__ if error else None
+        # That Redis is out of reach, the pipe has said.
+        if trouble and trouble != self.trouble and not isinstance(error, OUT_OF_REACH):
+            known = isinstance(error, RedisError)
+            log.error("cannot subscribe", kind=trouble, exc_info=None if known else error)
+        self.trouble = trouble
 
     async def _listen(self) -> None:
         connection = self._new_connection()
@@ -110,6 +118,7 @@ class Mailbox:
                 await connection.send_command("SUBSCRIBE", *self._channels, check_health=False)
                 for _ in self._channels:
                     await connection.read_response(timeout=math.inf)
+            self.trouble = None
             self.round += 1
             self._heard_at = self._loop.time()
             self._subscribed()

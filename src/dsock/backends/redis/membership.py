@@ -28,13 +28,16 @@ from dsock.backends.redis.reaper import Reaper
 from dsock.backends.redis.records import Call, Listed, Records, list_entry, route_entry
 from dsock.backends.redis.routes import Routes, RouteTarget, routes_of
 from dsock.claim import Claim
-from dsock.errors import Unavailable
+from dsock.errors import StartError, Unavailable
 from dsock.events import Notify
 from dsock.target import ToChannel
 from dsock.wire.codec import encode_probe
 
 BEAT = 1.0
 """Seconds between two beats."""
+
+PATIENCE = 10.0
+"""Seconds within which a worker must have announced itself, or it does not start."""
 
 RETRY = 0.1
 """Seconds between two tries to announce."""
@@ -166,8 +169,14 @@ class RedisMembership:
     # --- life -------------------------------------------------------------------------------
 
     async def entered(self) -> None:
-        """Wait until this worker is announced for the first time."""
-        await self._entered.wait()
+        """Wait until this worker is announced for the first time. Raises `StartError` when
+        it is not within `PATIENCE`."""
+        try:
+            async with asyncio.timeout(PATIENCE):
+                await self._entered.wait()
+        except TimeoutError:
+            why = self._mailbox.trouble or "it does not take the worker's records"
+            raise StartError(f"cannot take part through Redis: {why}") from None
 
     async def run(self) -> None:
         """Announce, beat, refresh and tidy up, until cancelled."""

@@ -16,7 +16,7 @@ from typing import Any
 
 import structlog
 from redis.asyncio.connection import AbstractConnection
-from redis.exceptions import BusyLoadingError, RedisError, ResponseError
+from redis.exceptions import BusyLoadingError, ReadOnlyError, RedisError, ResponseError
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
@@ -58,6 +58,8 @@ class Pipe:
         self._max_retries = max_retries
         self._changed = changed
         self._connection: AbstractConnection | None = None
+        self._trouble: BaseException | None = None
+        self._refusals: set[str] = set()
         self._queue: deque[_Call] = deque()
         self._asked = asyncio.Event()
         self._loop = asyncio.get_running_loop()
@@ -105,7 +107,7 @@ class Pipe:
             if batch:
                 failures += 1
                 if failures > self._max_retries:
-                    _fail(batch, None)
+                    _fail(batch, self._trouble)
                     batch = []
                 else:
                     pause = min(FIRST_PAUSE * 2 ** min(failures, 10), LONGEST_PAUSE)
@@ -117,7 +119,7 @@ class Pipe:
     def _in_time(self, batch: list[_Call]) -> list[_Call]:
         now = self._loop.time()
         late = [call for call in batch if call.deadline <= now]
-        _fail(late, None)
+        _fail(late, self._trouble)
         return [call for call in batch if call.deadline > now and not call.reply.done()]
 
     async def _exchange(self, batch: list[_Call]) -> list[_Call]:
@@ -135,20 +137,26 @@ class Pipe:
                 for call in batch:
                     try:
                         reply = await connection.read_response()
-                    except BusyLoadingError:
+                    except (BusyLoadingError, ReadOnlyError):
+                        # It is starting, or no longer the one that takes writes: connect
+                        # anew, and perhaps to another.
                         raise
                     except ResponseError as error:
-                        _answer(call, error)
+                        self._refused(call, error)
                     else:
+                        if self._refusals:
+                            self._refusals.discard(str(call.command[0]))
                         _answer(call, reply)
                     answered += 1
         except (*OUT_OF_REACH, RedisError) as error:
+            self._trouble = error
             await self._disconnect()
             self._report(False, type(error).__name__)
             unanswered = batch[answered:]
             if sent:
                 _fail([call for call in unanswered if call.once], error)
             return [call for call in unanswered if not call.reply.done()]
+        self._trouble = None
         self._report(True, "it answers")
         return []
 
@@ -169,6 +177,14 @@ class Pipe:
         if connection is not None:
             await connection.disconnect(nowait=True)
 
+    def _refused(self, call: _Call, error: ResponseError) -> None:
+        # Its text may repeat what was sent: only its kind is told, and once.
+        kind, command = type(error).__name__, str(call.command[0])
+        if command not in self._refusals:
+            self._refusals.add(command)
+            log.error("Redis refuses a command", kind=kind, command=command)
+        _fail([call], error)
+
     def _report(self, reached: bool, why: str) -> None:
         if reached is not self.reached:
             self.reached = reached
@@ -176,14 +192,7 @@ class Pipe:
 
 
 def _answer(call: _Call, reply: Any) -> None:
-    if call.reply.done():
-        return
-    if isinstance(reply, ResponseError):
-        # Its text may repeat what was sent; its first word is the kind of error.
-        kind = str(reply).partition(" ")[0]
-        log.error("Redis refuses", kind=kind, command=str(call.command[0]))
-        call.reply.set_exception(Unavailable())
-    else:
+    if not call.reply.done():
         call.reply.set_result(reply)
 
 

@@ -131,16 +131,23 @@ class Records:
                     for one in gone
                 )
             )
-            calls: list[Call] = []
+            commands: list[tuple[str, ...]] = []
             for one, text in zip(gone, found, strict=True):
-                # Without its record it may be in any channel that the worker had.
-                channels = routed if text is None else [name for name in text.split(",") if name]
-                calls += self.remove(one, channels)
-            for entry in part:
-                route = listed[entry]
-                if not isinstance(route, Listed):
-                    calls.append(self.close_route(worker, route))
-            await asyncio.gather(*calls)
+                channels = [name for name in (text or "").split(",") if name]
+                commands += [("SREM", key, one.id) for key in self._sets(one, channels)]
+            # Without its record one may be in any channel that the worker had.
+            lost = [one.id for one, text in zip(gone, found, strict=True) if text is None]
+            if lost:
+                commands += [("SREM", self._keys.channel(name), *lost) for name in routed]
+            commands += [("DEL", self._keys.connection(one.id)) for one in gone]
+            commands += [
+                ("SREM", self._keys.route(one), worker)
+                for one in map(listed.__getitem__, part)
+                if not isinstance(one, Listed)
+            ]
+            for first in range(0, len(commands), SLICE):
+                piece = commands[first : first + SLICE]
+                await asyncio.gather(*(self._pipe.call(*command) for command in piece))
             # Only what is certainly gone leaves the list.
             await self.strike_out(worker, part)
 

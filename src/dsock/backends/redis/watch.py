@@ -55,6 +55,11 @@ class Watch:
         """All workers whose lease has not ended, as far as this node knows."""
         return set(self._seen)
 
+    @property
+    def sees(self) -> bool:
+        """Whether Redis has lately let this node read, and would have let it write."""
+        return self._looked_at is not None and self._loop.time() - self._looked_at < 3 * LOOK
+
     async def in_doubt(self) -> bool:
         """Whether routes may be missing, so that every worker must be told."""
         now = self._loop.time()
@@ -104,9 +109,16 @@ class Watch:
                 seen.silent += passed
             if seen.silent >= self._lease:
                 if worker in beats or await self._may_return(worker, seen):
-                    await self._reaper.declare_gone(worker)
+                    await self._declare_gone(worker)
                     self._notify(WorkerGone(worker))
                 del self._seen[worker]
+
+    async def _declare_gone(self, worker: str) -> None:
+        try:
+            await self._reaper.declare_gone(worker)
+        except Unavailable:
+            log.warning("could not remove what a dead worker has left, yet", worker=worker)
+            raise
 
     async def _may_return(self, worker: str, seen: _Seen) -> bool:
         """Whether a worker that is not among the others has not just left in good order:
