@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import secrets
 import signal
 import sys
 from asyncio.subprocess import Process
@@ -14,7 +15,7 @@ from urllib.request import Request, urlopen
 
 from websockets.asyncio.client import connect
 
-TOKEN = os.environ.get("DSOCK_TOKEN") or "dev-token"
+TOKEN = f"dev-{secrets.token_hex(4)}"
 PORT = os.environ.get("DSOCK_PORT") or os.environ.get("PORT") or "6241"
 ADDRESS = f"localhost:{PORT}"
 MESSAGE = "Hello from your back end!"
@@ -34,7 +35,8 @@ async def until_ready(broker: Process) -> bool:
         if broker.returncode is not None:
             return False
         try:
-            await asyncio.to_thread(call, "GET", "/ready")
+            # With its token: another broker may have the port.
+            await asyncio.to_thread(call, "GET", "/info?user=1")
         except (URLError, OSError):
             await asyncio.sleep(0.05)
         else:
@@ -76,10 +78,10 @@ async def main() -> int:
     broker = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "dsock", "serve"),
         env={
+            **{name: text for name, text in os.environ.items() if not name.startswith("DSOCK_")},
             "DSOCK_HOST": "127.0.0.1",
-            **os.environ,
+            "DSOCK_PORT": PORT,
             "DSOCK_TOKEN": TOKEN,
-            "DSOCK_BACKEND": "memory",
         },
         start_new_session=True,
     )

@@ -261,3 +261,29 @@ def test_the_variables_of_others_are_not_our_business(variable: str) -> None:
 )
 def test_the_default_in_the_help_is_the_default(option: Any) -> None:
     assert option.metadata["read"](default_text(option)) == option.default
+
+
+def test_what_kubernetes_says_of_a_service_called_dsock_is_no_option() -> None:
+    settings = load(
+        {
+            "DSOCK_SERVICE_HOST": "10.0.0.1",
+            "DSOCK_SERVICE_PORT": "6241",
+            "DSOCK_SERVICE_PORT_HTTP": "6241",
+            "DSOCK_PORT": "tcp://10.0.0.1:6241",
+            "DSOCK_PORT_6241_TCP": "tcp://10.0.0.1:6241",
+            "DSOCK_PORT_6241_TCP_ADDR": "10.0.0.1",
+        },
+        {},
+    )
+    assert settings == Settings()
+
+
+@pytest.mark.parametrize("origin", ["example.com", "https://example.com/", "https://", "*.com"])
+def test_what_is_no_origin_cannot_be_allowed(origin: str) -> None:
+    with pytest.raises(StartError, match="not an origin"):
+        load({"DSOCK_ALLOWED_ORIGINS": f"https://good.example,{origin}"}, {})
+
+
+def test_spaces_around_channels_are_not_part_of_their_names() -> None:
+    channels = load({"DSOCK_DEFAULT_CHANNELS": "news, sports"}, {}).default_channels
+    assert channels == ("news", "sports")

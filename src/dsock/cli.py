@@ -22,13 +22,30 @@ ROLES = {
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; returns the exit status: 0 after a clean stop, 2 when it could not
     start."""
-    options = vars(_parser().parse_args(arguments))
+    options = _options(sys.argv[1:] if arguments is None else arguments)
     role = options.pop("role")
     try:
         return _run(role, options)
     except StartError as error:
         print(f"dsock {role}: {error}", file=sys.stderr)
         return 2
+
+
+def _options(arguments: Sequence[str]) -> dict[str, Any]:
+    parser = _parser()
+    known, rest = parser.parse_known_args(arguments)
+    for argument in rest:
+        # Without values, which may be secrets.
+        name = argument.partition("=")[0]
+        option = name.removeprefix("--").replace("-", "_")
+        if option in {one.name for one in option_fields() if one.metadata["secret"]}:
+            variable = f"DSOCK_{option.upper()}"
+            parser.error(f"{name} is a secret: set {variable}, or {variable}_FILE to its file")
+        if name.startswith("-"):
+            parser.error(f"{name} is no option of this command; see dsock --help")
+    if rest:
+        parser.error("too many arguments")
+    return vars(known)
 
 
 def _run(role: Any, flags: dict[str, str | None]) -> int:

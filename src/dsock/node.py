@@ -52,8 +52,10 @@ class Plan:
 
 def plan(role: Role, settings: Settings) -> Plan:
     """Decide what the settings leave open. Raises `StartError`."""
-    with_redis = settings.redis_url or settings.redis_host
-    backend = settings.backend or ("memory" if role == "serve" and not with_redis else "redis")
+    alone = role == "serve" and not settings.names_redis
+    backend = settings.backend or ("memory" if alone else "redis")
+    if backend == "memory" and settings.names_redis:
+        raise StartError("the memory backend uses no Redis: leave out backend, or what names one")
     if backend == "memory" and role != "serve":
         raise StartError("the memory backend lives in one process: use `dsock serve`, or redis")
     made = False
@@ -73,7 +75,12 @@ async def run(plan: Plan, announce: Callable[[int], None]) -> None:
     with StopSignals() as stop:
         async with up(plan) as (node, port):
             log.info(
-                "listening", role=plan.role, port=port, backend=plan.backend, version=__version__
+                "listening",
+                role=plan.role,
+                host=plan.settings.host or "*",
+                port=port,
+                backend=plan.backend,
+                version=__version__,
             )
             announce(port)
             await stop.wait()
@@ -181,9 +188,9 @@ class Node:
         if self._draining:
             return ShuttingDown()
         if self._plan.role != "worker" and not (self.backend and self.backend.ready):
-            return NotReady()
+            return NotReady("The backend is out of reach, or does not take what it is told.")
         if self.admission and not self.admission.ready:
-            return NotReady()
+            return NotReady("The worker does not hear commands, or is not yet known to all.")
         return None
 
     @asynccontextmanager

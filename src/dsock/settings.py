@@ -7,6 +7,7 @@ looked up as flag, then `DSOCK_NAME`, then `DSOCK_NAME_FILE` for a secret, then 
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import MISSING, Field, dataclass, field, fields
 from pathlib import Path
@@ -17,6 +18,11 @@ from dsock.duration import parse_duration
 from dsock.errors import DsockError, StartError
 
 Read = Callable[[str], Any]
+
+_ORIGIN = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://(\*\.)?[^/*\s]+")
+
+# What Kubernetes gives every pod beside a service that is called "dsock".
+_OF_A_SERVICE = re.compile(r"DSOCK_(SERVICE_(HOST|PORT(_.*)?)|PORT_\d+_(TCP|UDP|SCTP).*)")
 
 
 def _boolean(text: str) -> bool:
@@ -90,6 +96,14 @@ def _list(text: str) -> tuple[str, ...]:
     if not items:
         raise ValueError("nothing but commas")
     return items
+
+
+def _origins(text: str) -> tuple[str, ...]:
+    origins = _list(text)
+    for origin in origins:
+        if origin != "*" and not _ORIGIN.fullmatch(origin):
+            raise ValueError(f"not an origin such as https://example.com: {origin!r}")
+    return origins
 
 
 def _choice(*choices: str) -> Read:
@@ -169,7 +183,7 @@ class Settings:
     )
     allowed_origins: tuple[str, ...] = _option(
         "Origins whose pages may connect, comma-separated, such as https://*.example.com.",
-        _list,
+        _origins,
         ("*",),
         shown="*",
         only="worker",
@@ -184,7 +198,10 @@ class Settings:
         only="worker",
     )
     worker_lease: float = _option(
-        "How long a worker counts as alive without a sign of life.", _lease, 10.0, shown="10s"
+        "How long a worker counts as alive without a sign of life; the same on all nodes.",
+        _lease,
+        10.0,
+        shown="10s",
     )
     report_timeout: float = _option(
         "How long a call waits for the workers' answers.", _period, 2.0, shown="2s", only="api"
@@ -235,6 +252,22 @@ class Settings:
         "Log every request (never its query).", _boolean, False, shown="false"
     )
 
+    @property
+    def names_redis(self) -> bool:
+        """Whether anything says which Redis to use."""
+        default = Settings()
+        return any(
+            getattr(self, name) != getattr(default, name)
+            for name in (
+                "redis_host",
+                "redis_url",
+                "redis_username",
+                "redis_password",
+                "redis_db",
+                "redis_tls",
+            )
+        )
+
     def warnings(self) -> list[str]:
         """What is allowed but probably not meant, one sentence each."""
         said = []
@@ -271,6 +304,8 @@ def load(environment: Mapping[str, str], flags: Mapping[str, str | None]) -> Set
     settings = Settings(**values)
     if settings.insecure_no_token and settings.token:
         raise StartError("insecure_no_token and token exclude each other")
+    if settings.redis_url and settings.redis_host:
+        raise StartError("redis_url and redis_host exclude each other")
     return settings
 
 
@@ -290,14 +325,12 @@ def _look_up(
         if not content:
             raise StartError(f"{variable}_FILE: {path} is empty")
         return content, f"{variable}_FILE"
-    if text := environment.get(variable):
+    text = environment.get(variable)
+    if text and not (option.name == "port" and text.startswith("tcp://")):
         return text, variable
     if option.name == "port" and (text := environment.get("PORT")):
         return text, "PORT"
     return None, ""
-
-
-_OTHER_VARIABLES = {"DSOCK_URL"}
 
 
 def _refuse_unknown(environment: Mapping[str, str]) -> None:
@@ -308,7 +341,9 @@ def _refuse_unknown(environment: Mapping[str, str]) -> None:
         if option.metadata["secret"]
     }
     for variable in environment:
-        if variable.startswith("DSOCK_") and variable not in known | _OTHER_VARIABLES:
+        if _OF_A_SERVICE.fullmatch(variable):
+            continue
+        if variable.startswith("DSOCK_") and variable not in known:
             near = difflib.get_close_matches(variable, known, 1)
             hint = f"; did you mean {near[0]}?" if near else ""
             raise StartError(f"{variable} is no option{hint}")

@@ -1,0 +1,54 @@
+"""What a node is, from its settings."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from dsock.errors import StartError
+from dsock.node import plan
+from dsock.settings import Settings
+
+TOKEN = ("a-token",)
+
+
+def test_a_node_that_nobody_told_of_a_redis_needs_none() -> None:
+    assert plan("serve", Settings(token=TOKEN)).backend == "memory"
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"redis_host": "localhost:6379"},
+        {"redis_url": "redis://localhost"},
+        {"redis_username": "u"},
+        {"redis_password": "p"},
+        {"redis_db": 3},
+        {"redis_tls": True},
+        {"backend": "redis"},
+    ],
+    ids=str,
+)
+def test_whatever_names_a_redis_means_that_it_is_used(options: dict[str, Any]) -> None:
+    assert plan("serve", Settings(token=TOKEN, **options)).backend == "redis"
+
+
+def test_a_redis_that_would_not_be_used_may_not_be_named() -> None:
+    with pytest.raises(StartError, match="uses no Redis"):
+        plan("serve", Settings(token=TOKEN, backend="memory", redis_db=3))
+
+
+@pytest.mark.parametrize("role", ["api", "worker"])
+def test_half_a_node_cannot_live_on_memory(role: Any) -> None:
+    with pytest.raises(StartError, match="one process"):
+        plan(role, Settings(token=TOKEN, backend="memory"))
+
+
+def test_b45_an_api_without_a_token_does_not_start_and_serve_makes_one() -> None:
+    with pytest.raises(StartError, match="DSOCK_TOKEN"):
+        plan("api", Settings())
+    one, two = plan("serve", Settings()), plan("serve", Settings())
+    assert one.made_token
+    assert len(one.settings.token[0]) >= 32
+    assert one.settings.token != two.settings.token
