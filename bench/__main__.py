@@ -114,7 +114,9 @@ def broker() -> Iterator[http.client.HTTPConnection]:
         port = free.getsockname()[1]
     environment = {k: v for k, v in os.environ.items() if not k.startswith("DSOCK_")}
     environment |= {"DSOCK_TOKEN": TOKEN, "DSOCK_PORT": str(port), "DSOCK_HOST": "127.0.0.1"}
-    process = subprocess.Popen([sys.executable, "-m", "dsock", "serve"], env=environment)
+    process = subprocess.Popen(
+        [sys.executable, "-m", "dsock", "serve"], env=environment, stderr=subprocess.DEVNULL
+    )
     os.sched_setaffinity(process.pid, {SERVER_CORE})
     try:
         end = time.monotonic() + READY
@@ -169,6 +171,7 @@ def dsock() -> Iterator[tuple[float, float]]:
 
 def main() -> None:
     print(f"channel of {RECEIVERS}, {len(BODY)} bytes, one send at a time, {SENDS} sends")
+    print("floor: one send() per message in a tight loop; dsock: HTTP call and report included")
     pin(SERVER_CORE)
     figures = {}
     for name, measure in (("floor", floor), ("dsock", dsock)):

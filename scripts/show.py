@@ -8,9 +8,8 @@ import os
 import secrets
 import signal
 import sys
-from asyncio.subprocess import Process
+from http.client import HTTPException
 from typing import Any
-from urllib.error import URLError
 from urllib.request import Request, urlopen
 
 from websockets.asyncio.client import connect
@@ -18,6 +17,9 @@ from websockets.asyncio.client import connect
 TOKEN = f"dev-{secrets.token_hex(4)}"
 PORT = os.environ.get("DSOCK_PORT") or os.environ.get("PORT") or "6241"
 ADDRESS = f"localhost:{PORT}"
+PATIENCE = 15
+"""Seconds until the broker must answer."""
+
 MESSAGE = "Hello from your back end!"
 
 
@@ -29,19 +31,16 @@ def call(method: str, path: str, body: str = "") -> dict[str, Any]:
     return answer
 
 
-async def until_ready(broker: Process) -> bool:
-    """Whether the broker answers, before it ends."""
-    for _ in range(200):
-        if broker.returncode is not None:
-            return False
+async def until_ready() -> None:
+    """Return once our own broker answers: another one may have the port, and refuses the
+    token."""
+    while True:
         try:
-            # With its token: another broker may have the port.
             await asyncio.to_thread(call, "GET", "/info?user=1")
-        except (URLError, OSError):
+        except (OSError, HTTPException, ValueError):
             await asyncio.sleep(0.05)
         else:
-            return True
-    return False
+            return
 
 
 async def show() -> None:
@@ -88,18 +87,30 @@ async def main() -> int:
     stop = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    ended = asyncio.create_task(broker.wait())
+    asked = asyncio.create_task(stop.wait())
+    showing = asyncio.create_task(start_and_show())
     try:
-        if not await until_ready(broker):
-            return await broker.wait()
-        await show()
-        print(NEXT, flush=True)
-        ended = asyncio.create_task(broker.wait())
-        asked = asyncio.create_task(stop.wait())
-        await asyncio.wait((ended, asked), return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait((ended, asked, showing), return_when=asyncio.FIRST_COMPLETED)
+        if showing.done():
+            showing.result()
+            print(NEXT, flush=True)
+            await asyncio.wait((ended, asked), return_when=asyncio.FIRST_COMPLETED)
+    except TimeoutError:
+        print(f"dsock did not get ready within {PATIENCE} s at {ADDRESS}", file=sys.stderr)
+        return 1
     finally:
+        showing.cancel()
         if broker.returncode is None:
             broker.terminate()
-    return await broker.wait()
+        await ended
+    return ended.result()
+
+
+async def start_and_show() -> None:
+    async with asyncio.timeout(PATIENCE):
+        await until_ready()
+    await show()
 
 
 if __name__ == "__main__":

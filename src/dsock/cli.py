@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import difflib
 import os
 import sys
 from collections.abc import Sequence
@@ -42,7 +43,10 @@ def _options(arguments: Sequence[str]) -> dict[str, Any]:
             variable = f"DSOCK_{option.upper()}"
             parser.error(f"{name} is a secret: set {variable}, or {variable}_FILE to its file")
         if name.startswith("-"):
-            parser.error(f"{name} is no option of this command; see dsock --help")
+            flags = [f"--{one.name.replace('_', '-')}" for one in option_fields()]
+            near = difflib.get_close_matches(name, flags, 1)
+            hint = f"did you mean {near[0]}?" if near else "see --help"
+            parser.error(f"{name} is no option of {known.role}; {hint}")
     if rest:
         parser.error("too many arguments")
     return vars(known)
@@ -91,19 +95,25 @@ def _parser() -> argparse.ArgumentParser:
         prog="dsock", description="A distributed WebSocket broker.", allow_abbrev=False
     )
     parser.add_argument("--version", action="version", version=f"dsock {__version__}")
-    commands = parser.add_subparsers(dest="role", required=True, metavar="COMMAND")
+    commands = parser.add_subparsers(dest="role", required=True, metavar="|".join(ROLES))
     for role, text in ROLES.items():
         command = commands.add_parser(
             role,
             help=text,
             description=f"{text}.",
             allow_abbrev=False,
-            epilog="Every option can also be set as DSOCK_NAME; a secret as DSOCK_NAME_FILE.",
+            epilog="Every option can also be set as DSOCK_NAME. Secrets have no flag: "
+            f"{', '.join(_secrets())}, or each with _FILE for a file that holds it "
+            "(DSOCK_NAME_FILE).",
         )
         for option in option_fields():
             if option.metadata["only"] in ("", role) or role == "serve":
                 _add(command, option)
     return parser
+
+
+def _secrets() -> list[str]:
+    return [f"DSOCK_{one.name.upper()}" for one in option_fields() if one.metadata["secret"]]
 
 
 def _add(command: argparse.ArgumentParser, option: Any) -> None:

@@ -135,6 +135,12 @@ class MissingAuthentication(Unauthorized):
     """Connect with a claim or a JWT."""
 
 
+class JwtNotEnabled(MissingAuthentication):
+    """No JWT is accepted here: `jwt_secret` is not set. Connect with a claim."""
+
+    code = "MISSING_AUTHENTICATION"
+
+
 class MissingClaim(Unauthorized):
     """No such claim: it was used, it has expired, or it never was."""
 

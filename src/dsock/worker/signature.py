@@ -9,7 +9,7 @@ from typing import Any
 import jwt
 
 from dsock.claim import Claim, jwt_claim
-from dsock.errors import InvalidJwt, MissingAuthentication
+from dsock.errors import InvalidJwt, JwtNotEnabled
 
 # A short secret is warned of once, at start (`Settings.warnings`), not at every connect.
 warnings.filterwarnings("ignore", category=jwt.InsecureKeyLengthWarning)
@@ -34,11 +34,10 @@ _OPTIONS: Any = {
 def claim_of_jwt(token: str, secrets: Sequence[str], now: float) -> Claim:
     """The claim in a JWT that one of the secrets has signed.
 
-    Raises `InvalidJwt`, or `MissingAuthentication` when no secret is set: then a JWT is
-    nothing.
+    Raises `InvalidJwt`, or `JwtNotEnabled` when no secret is set.
     """
     if not secrets:
-        raise MissingAuthentication
+        raise JwtNotEnabled
     for secret in secrets:
         try:
             decoded = jwt.decode_complete(token, secret, algorithms=ALGORITHMS, options=_OPTIONS)
