@@ -83,6 +83,28 @@ async def test_who_is_silent_for_its_lease_is_declared_gone_and_its_records_remo
     assert watching.watch.workers == set()
 
 
+async def test_while_a_large_worker_is_removed_the_others_are_still_looked_at(
+    own_redis: RedisServer, watching: Watching, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    began, go_on = asyncio.Event(), asyncio.Event()
+    remove = Reaper.remove
+
+    async def long(reaper: Reaper, worker: str) -> None:
+        began.set()
+        await go_on.wait()
+        await remove(reaper, worker)
+
+    monkeypatch.setattr(Reaper, "remove", long)
+    beat(own_redis, "large")
+    await asyncio.wait_for(began.wait(), 5)
+    beat(own_redis, "new")
+    await eventually(lambda: watching.watch.workers == {"large", "new"})
+    assert not await holds_within(lambda: not watching.watch.sees, 4 * LOOK)
+    assert watching.gone() == set()
+    go_on.set()
+    await eventually(lambda: "large" in watching.gone())
+
+
 async def test_who_beats_stays_whatever_its_clock_says(
     own_redis: RedisServer, watching: Watching
 ) -> None:
@@ -104,7 +126,7 @@ async def test_silence_counts_only_while_the_watch_itself_reaches_redis(
     own_redis.freeze()
     await eventually(lambda: not watching.pipe.reached)
     # Longer than the lease, as the wall has it.
-    await asyncio.sleep(1.5 * LEASE)
+    assert not await holds_within(lambda: watching.watch.workers != {"w"}, 1.5 * LEASE)
     own_redis.thaw()
     assert await eventually(lambda: watching.gone() == {"w"}, 3 * LEASE) > LEASE / 3
 
@@ -140,7 +162,7 @@ async def test_a_redis_that_took_no_writes_says_nothing_about_who_is_alive(
     await eventually(lambda: watching.watch.workers == {"w"})
     with own_redis.client() as client:
         client.config_set("maxmemory", 1)
-        await asyncio.sleep(2 * LEASE)
+        assert not await holds_within(lambda: watching.watch.workers != {"w"}, 2 * LEASE)
         client.config_set("maxmemory", 0)
     # Now it can beat again; it may take it a moment.
     assert not await holds_within(lambda: bool(watching.gone()), LEASE / 2)

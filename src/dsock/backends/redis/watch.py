@@ -46,6 +46,7 @@ class Watch:
         self._notify = notify
         self._seen: dict[str, _Seen] = {}
         self._looked_at: float | None = None
+        self._removing: dict[str, asyncio.Task[None]] = {}
         self._loop = asyncio.get_running_loop()
         self._connects = 0
         self._doubt_ends = 0.0
@@ -73,17 +74,21 @@ class Watch:
 
     async def run(self) -> None:
         """Look, again and again, until cancelled."""
-        while True:
-            try:
-                await self.look()
-            except Unavailable:
-                self._looked_at = None
-            except Exception:
-                log.exception("watch failed")
-            await asyncio.sleep(LOOK)
+        try:
+            while True:
+                try:
+                    await self.look()
+                except Unavailable:
+                    self._looked_at = None
+                except Exception:
+                    log.exception("watch failed")
+                await asyncio.sleep(LOOK)
+        finally:
+            for removing in self._removing.values():
+                removing.cancel()
 
     async def look(self) -> None:
-        """Read all beats once; declare gone whose lease has ended."""
+        """Read all beats once; begin to remove whose lease has ended."""
         key = self._keys.workers()
         # Changes nothing, but fails where a beat would: a Redis that takes no writes says
         # nothing about who is alive.
@@ -107,18 +112,22 @@ class Watch:
             # lease to come back like one that is silent.
             if worker not in fresh:
                 seen.silent += passed
-            if seen.silent >= self._lease:
-                if worker in beats or await self._may_return(worker, seen):
-                    await self._declare_gone(worker)
-                    self._notify(WorkerGone(worker))
-                del self._seen[worker]
+            if seen.silent >= self._lease and worker not in self._removing:
+                # Beside the looking: it may take long, and the others go on beating.
+                removing = self._loop.create_task(self._remove(worker, seen, worker in beats))
+                self._removing[worker] = removing
 
-    async def _declare_gone(self, worker: str) -> None:
+    async def _remove(self, worker: str, seen: _Seen, is_listed: bool) -> None:
         try:
-            await self._reaper.declare_gone(worker)
+            if is_listed or await self._may_return(worker, seen):
+                await self._reaper.declare_gone(worker)
+                self._notify(WorkerGone(worker))
+            # If it has beaten again meanwhile, the next look finds it anew.
+            self._seen.pop(worker, None)
         except Unavailable:
             log.warning("could not remove what a dead worker has left, yet", worker=worker)
-            raise
+        finally:
+            del self._removing[worker]
 
     async def _may_return(self, worker: str, seen: _Seen) -> bool:
         """Whether a worker that is not among the others has not just left in good order:
