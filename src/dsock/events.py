@@ -59,11 +59,16 @@ class MessageReceived:
 
 @dataclass(frozen=True, slots=True)
 class RequestAnswered:
-    """An HTTP request was answered."""
+    """An HTTP request was answered; a handshake that succeeded, with 101. `path` is without
+    the query, which may hold a secret; `route` is one of few."""
 
     route: str
     status: int
     seconds: float
+    method: str
+    path: str
+    client: str
+    request_id: str
 
 
 @dataclass(frozen=True, slots=True)

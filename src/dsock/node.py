@@ -114,7 +114,8 @@ class Node:
         self._plan = plan
         self._settings = plan.settings
         self._metrics = Metrics()
-        self._notify: Notify = functools.partial(_tell, (self._metrics, Journal()))
+        journal = Journal(log_requests=plan.settings.log_requests)
+        self._notify: Notify = functools.partial(_tell, (self._metrics, journal))
         self._draining = False
         self.backend: Backend | None = None
         self.worker: Worker | None = None
@@ -168,7 +169,7 @@ class Node:
         return internal_routes(self._readiness, self._metrics.expose)
 
     def application(self, routes: list[BaseRoute]) -> object:
-        return application(routes, self._notify, self._settings.log_requests)
+        return application(routes, self._notify)
 
     def rules(self) -> Rules:
         if not self.admission:

@@ -249,7 +249,7 @@ class Settings:
 
     debug: bool = _option("Log what helps while developing.", _boolean, False, shown="false")
     log_requests: bool = _option(
-        "Log every request (never its query).", _boolean, False, shown="false"
+        "Log every request and handshake (never its query).", _boolean, False, shown="false"
     )
 
     @property

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
-from dsock.backends.base import Answer, Backend, Held, Membership
+from dsock.backends.base import Answered, Backend, Held, Membership
 from dsock.command import Command
 from dsock.report import Outcome
 from dsock.target import Target
@@ -33,10 +33,10 @@ class Recorder:
         self.lost = False
         self._told = asyncio.Event()
 
-    def submit(self, command: Command, answer: Answer) -> None:
+    def submit(self, command: Command, answered: Answered) -> None:
         self.commands.append(command)
         self._told.set()
-        answer(Outcome(len(self.select(command.target)), dropped=0))
+        answered(Outcome(len(self.select(command.target)), dropped=0))
 
     def select(self, target: Target) -> Sequence[Held]:
         return [line for line in self.lines if target.selects(line)]

@@ -22,7 +22,7 @@ async def web(rules: Rules, *routes: BaseRoute) -> AsyncIterator[str]:
     """A server of these routes, `/ping` and `/echo`; gives its address."""
     sock = bind("127.0.0.1", 0)
     port = sock.getsockname()[1]
-    app = application([ping_route(), echo_route(), *routes], _ignore, log_requests=False)
+    app = application([ping_route(), echo_route(), *routes], _ignore)
     async with serving(app, sock, rules):
         yield f"127.0.0.1:{port}"
 

@@ -92,7 +92,7 @@ class RegistryMachine(RuleBasedStateMachine):
         assert len(self.registry) == len(self.present)
         for one in self.present:
             assert one.id in self.registry
-            assert self.registry.get(one.id) is one
+            assert self.registry.select(ToConnection(one.id)) == [one]
 
     @invariant()
     def nothing_empty_is_remembered(self) -> None:

@@ -20,14 +20,14 @@ class Held(Addressed, Protocol):
     def last_ping(self) -> float: ...
 
 
-Answer = Callable[[Outcome], None]
+Answered = Callable[[Outcome], None]
 """Takes a command's outcome once the worker has carried it out."""
 
 
 class Recipient(Protocol):
     """A worker, as a backend sees it."""
 
-    def submit(self, command: Command, answer: Answer) -> None:
+    def submit(self, command: Command, answered: Answered) -> None:
         """Carry out a command after all that were submitted before it."""
 
     def select(self, target: Target) -> Sequence[Held]:

@@ -117,11 +117,11 @@ class MemoryMembership:
 def _submit(worker: Recipient, command: Command) -> asyncio.Future[Outcome]:
     future: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
 
-    def answer(outcome: Outcome) -> None:
+    def answered(outcome: Outcome) -> None:
         if not future.done():
             future.set_result(outcome)
 
-    worker.submit(command, answer)
+    worker.submit(command, answered)
     return future
 
 

@@ -39,7 +39,7 @@ def id_of(request: Request) -> str:
     return id
 
 
-def application(routes: Sequence[BaseRoute], notify: Notify, log_requests: bool) -> ASGIApp:
+def application(routes: Sequence[BaseRoute], notify: Notify) -> ASGIApp:
     """The ASGI application of these routes."""
     app = Starlette(
         routes=routes,
@@ -50,7 +50,7 @@ def application(routes: Sequence[BaseRoute], notify: Notify, log_requests: bool)
         },
     )
     app.router.redirect_slashes = False
-    return _RequestScope(app, notify, log_requests)
+    return _RequestScope(app, notify)
 
 
 async def _refused(request: Request, error: Exception) -> Response:
@@ -80,13 +80,11 @@ async def _failed(request: Request, error: Exception) -> Response:
 
 
 class _RequestScope:
-    """Gives every request its id, and tells how it ended. Never logs a query string: it may
-    hold a token."""
+    """Gives every request its id, and tells how it ended."""
 
-    def __init__(self, app: ASGIApp, notify: Notify, log_requests: bool) -> None:
+    def __init__(self, app: ASGIApp, notify: Notify) -> None:
         self._app = app
         self._notify = notify
-        self._log_requests = log_requests
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         given = next((v for k, v in scope["headers"] if k == b"x-request-id"), b"")
@@ -105,17 +103,16 @@ class _RequestScope:
             try:
                 await self._app(scope, receive, watched)
             finally:
-                seconds = time.perf_counter() - start
-                self._notify(RequestAnswered(_route(scope), status, seconds))
-                if self._log_requests:
-                    log.info(
-                        "request",
-                        method=scope["method"],
-                        path=scope["path"],
-                        status=status,
-                        ms=round(seconds * 1000, 2),
-                        client=(scope.get("client") or ("",))[0],
-                    )
+                event = RequestAnswered(
+                    route=_route(scope),
+                    status=status,
+                    seconds=time.perf_counter() - start,
+                    method=scope["method"],
+                    path=scope["path"],
+                    client=(scope.get("client") or ("",))[0],
+                    request_id=id,
+                )
+                self._notify(event)
 
 
 def _route(scope: dict[str, Any] | Scope) -> str:

@@ -233,7 +233,8 @@ class HttpProtocol(HttpToolsProtocol):
     def _hand_over(self, on_upgrade: Callable[[Upgrade], None], query: bytes) -> None:
         self.connections.discard(self)
         self._deadline = None
-        upgrade = Upgrade(self.transport, query, self.headers)
+        client = self.client[0] if self.client else ""
+        upgrade = Upgrade(self.transport, query, self.headers, client)
         self.transport.set_protocol(upgrade)
         self.parser = None  # type: ignore[assignment]  # breaks a reference cycle
         on_upgrade(upgrade)

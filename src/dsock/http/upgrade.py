@@ -21,8 +21,11 @@ class Upgrade(asyncio.Protocol):
         transport: asyncio.Transport,
         query: bytes,
         headers: list[tuple[bytes, bytes]],
+        client: str,
     ) -> None:
         self.transport = transport
+        self.client = client
+        """The peer's address."""
         self.query = parse_query(query)
         self.on_lost: Callable[[], None] | None = None
         """Called when the client leaves before the verdict."""

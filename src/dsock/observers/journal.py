@@ -51,11 +51,22 @@ def configure(debug: bool) -> None:
 class Journal:
     """Writes down the events that an operator would want to find."""
 
-    def __init__(self) -> None:
+    def __init__(self, log_requests: bool = False) -> None:
+        self._log_requests = log_requests
         self._log = structlog.stdlib.get_logger("dsock")
 
     def __call__(self, event: Event) -> None:
         match event:
+            case events.RequestAnswered() if self._log_requests:
+                self._log.info(
+                    "request",
+                    method=event.method,
+                    path=event.path,
+                    status=event.status,
+                    ms=round(event.seconds * 1000, 2),
+                    client=event.client,
+                    request_id=event.request_id,
+                )
             case events.BackendReached(True, why):
                 self._log.info("backend in reach", why=why)
             case events.BackendReached(False, why):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 
 import structlog
 from starlette.requests import Request
@@ -10,7 +11,7 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
 from dsock.errors import DsockError
-from dsock.events import ConnectRefused, Notify
+from dsock.events import ConnectRefused, Notify, RequestAnswered
 from dsock.http.answers import failure, request_id
 from dsock.http.upgrade import Upgrade, parse_query
 from dsock.worker.admission import Admission
@@ -38,22 +39,35 @@ class ConnectApp:
         task.add_done_callback(self._tasks.discard)
 
     async def _admit(self, upgrade: Upgrade) -> None:
+        start = time.perf_counter()
         given = upgrade.header(b"x-request-id")
         id = request_id(given[0] if given else None)
+        refusal = await self._refusal(upgrade, id)
+        if refusal is not None:
+            level = log.error if refusal.status >= 500 else log.debug
+            level("connect refused", code=refusal.code, request_id=id)
+            self._notify(ConnectRefused(refusal.code))
+            upgrade.refuse(failure(refusal, id))
+        event = RequestAnswered(
+            route=CONNECT,
+            status=refusal.status if refusal else 101,
+            seconds=time.perf_counter() - start,
+            method="GET",
+            path=CONNECT,
+            client=upgrade.client,
+            request_id=id,
+        )
+        self._notify(event)
+
+    async def _refusal(self, upgrade: Upgrade, id: str) -> DsockError | None:
         try:
             await self._admission.admit(upgrade, id)
-            return
         except DsockError as error:
-            refusal = error
+            return error
         except Exception:
             log.exception("connect failed", request_id=id)
-            refusal = DsockError()
-        if refusal.status >= 500:
-            log.error("connect refused", code=refusal.code, request_id=id)
-        else:
-            log.debug("connect refused", code=refusal.code, request_id=id)
-        self._notify(ConnectRefused(refusal.code))
-        upgrade.refuse(failure(refusal, id))
+            return DsockError()
+        return None
 
     async def _plain(self, request: Request) -> Response:
         error = await self._admission.check(

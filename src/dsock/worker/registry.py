@@ -55,10 +55,6 @@ class Registry(Generic[One]):
         """Take a connection out of a channel's index."""
         _remove(self._by_channel, channel, one.id)
 
-    def get(self, id: str) -> One | None:
-        """The connection with this id."""
-        return self._by_id.get(id)
-
     def select(self, target: Target) -> list[One]:
         """The connections of a target as they are now, in the order in which they joined
         it: a list of its own, each connection once."""

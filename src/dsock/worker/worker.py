@@ -8,7 +8,7 @@ from collections import deque
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 
-from dsock.backends.base import Answer, Backend, Membership
+from dsock.backends.base import Answered, Backend, Membership
 from dsock.close import Goodbye
 from dsock.command import Command, Disconnect, Send, Subscribe, Unsubscribe
 from dsock.events import (
@@ -67,7 +67,7 @@ class Worker:
         )
         self._notify = notify
         self._loop = asyncio.get_running_loop()
-        self._queue: deque[tuple[Command, Answer]] = deque()
+        self._queue: deque[tuple[Command, Answered]] = deque()
         self._current: _Job | None = None
         self._turn_ends: float | None = None
         self._leaving: set[Connection] = set()
@@ -90,9 +90,9 @@ class Worker:
 
     # --- as the backend sees it (`Recipient`) --------------------------------------------
 
-    def submit(self, command: Command, answer: Answer) -> None:
+    def submit(self, command: Command, answered: Answered) -> None:
         """Carry out a command after all that were submitted before it."""
-        self._queue.append((command, answer))
+        self._queue.append((command, answered))
         if self._turn_ends is None:
             self._next_turn()
         elif time.perf_counter() < self._turn_ends:
@@ -194,16 +194,16 @@ class Worker:
     def _run(self, end: float) -> None:
         while self._current or self._queue:
             if self._current is None:
-                command, answer = self._queue.popleft()
+                command, answered = self._queue.popleft()
                 receivers = self.registry.select(command.target)
-                self._current = _Job(receivers, self._act(command), answer)
+                self._current = _Job(receivers, self._act(command), answered)
             job = self._current
             while job.advance():
                 if time.perf_counter() >= end:
                     return
             self._current = None
             self._notify(CommandApplied(*job.outcome))
-            job.answer(job.outcome)
+            job.answered(job.outcome)
             if time.perf_counter() >= end:
                 return
 
@@ -247,10 +247,10 @@ def _sender(frame: bytes) -> Act:
 class _Job:
     """A command on its way through its connections, some at a time."""
 
-    __slots__ = ("_act", "_done", "_receivers", "answer", "outcome")
+    __slots__ = ("_act", "_done", "_receivers", "answered", "outcome")
 
-    def __init__(self, receivers: Sequence[Connection], act: Act, answer: Answer) -> None:
-        self.answer = answer
+    def __init__(self, receivers: Sequence[Connection], act: Act, answered: Answered) -> None:
+        self.answered = answered
         self.outcome = Outcome()
         self._receivers = receivers
         self._act = act

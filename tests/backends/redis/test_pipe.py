@@ -94,6 +94,12 @@ async def test_a_frozen_redis_that_wakes_does_a_command_once_at_most(
     assert all(isinstance(call.exception(), Unavailable) for call in calls)
 
 
+async def some_turns() -> None:
+    """Long enough for a batch to go out: sending waits for nobody."""
+    for _ in range(20):
+        await asyncio.sleep(0)
+
+
 async def answers(pipe: Pipe) -> bool:
     try:
         return bool(await pipe.call("PING"))
@@ -110,7 +116,7 @@ async def test_a_caller_who_gives_up_leaves_its_reply_to_nobody(
     own_redis.freeze()
     calls = [pipe.call("ECHO", f"{number}") for number in range(100)]
     if sent:
-        await asyncio.sleep(0.05)
+        await some_turns()
     for call in calls[::3]:
         call.cancel()
     late = pipe.call("ECHO", "late")
@@ -127,7 +133,7 @@ async def test_a_call_is_answered_in_time_though_redis_is_frozen(
     await pipe.call("PING")
     own_redis.freeze()
     early = pipe.call("PING")
-    await asyncio.sleep(0.2)
+    await some_turns()
     late = pipe.call("PING")
     for call in (early, late):
         async with asyncio.timeout(0.5):

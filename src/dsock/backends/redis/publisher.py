@@ -38,7 +38,7 @@ EVERY_WORKER = "workers"
 log = structlog.stdlib.get_logger("dsock.redis")
 
 
-class _Pending:
+class _Awaited:
     """A command whose answers are awaited. `receivers` is how many Redis says have got it,
     where it was not sent to each by name."""
 
@@ -89,7 +89,7 @@ class Publisher:
         self._records = Records(reads, keys)
         self._reply_to = keys.replies(str(uuid4()))
         self._numbers = itertools.count(1)
-        self._pending: dict[int, _Pending] = {}
+        self._awaited: dict[int, _Awaited] = {}
         self._mailbox = new_mailbox((self._reply_to,), self._receive, lambda: None)
 
     @property
@@ -123,39 +123,39 @@ class Publisher:
             return Report()
         number = next(self._numbers)
         letter = Letter(command, self._reply_to, number) if wait else Letter(command)
-        pending = _Pending(routed | self._watch.workers if everyone else routed)
-        self._pending[number] = pending
+        awaited = _Awaited(routed | self._watch.workers if everyone else routed)
+        self._awaited[number] = awaited
         try:
-            unreached = await self._tell(letter, pending, everyone)
-            if wait and (pending.waiting or pending.receivers):
-                pending.check()
+            unreached = await self._tell(letter, awaited, everyone)
+            if wait and (awaited.waiting or awaited.receivers):
+                awaited.check()
                 try:
                     async with asyncio.timeout(self._report_timeout):
-                        await pending.complete.wait()
+                        await awaited.complete.wait()
                 except TimeoutError:
                     pass  # `result` counts who is missing.
         finally:
-            del self._pending[number]
-        report = pending.result(unreached)
+            del self._awaited[number]
+        report = awaited.result(unreached)
         return report if wait else Report(workers=report.workers)
 
-    async def _tell(self, letter: Letter, pending: _Pending, everyone: bool) -> int:
+    async def _tell(self, letter: Letter, awaited: _Awaited, everyone: bool) -> int:
         """Publish; returns how many of the told have certainly not got it."""
         payload = encode(letter)
         actions = is_channel_action(letter.command)
         mailbox = self._keys.mailbox_of_actions if actions else self._keys.mailbox
         if everyone:
             call = self._pipe.call("PUBLISH", mailbox(EVERY_WORKER), payload, once=True)
-            pending.receivers = await call
+            awaited.receivers = await call
             return 0
-        told = tuple(pending.waiting)
+        told = tuple(awaited.waiting)
         calls = [self._pipe.call("PUBLISH", mailbox(id), payload, once=True) for id in told]
         heard = await asyncio.gather(*calls, return_exceptions=True)
         if all(isinstance(one, BaseException) for one in heard):
             raise Unavailable
         deaf = [id for id, count in zip(told, heard, strict=True) if count == 0]
         unsure = [id for id, one in zip(told, heard, strict=True) if isinstance(one, Exception)]
-        pending.waiting.difference_update(deaf, unsure)
+        awaited.waiting.difference_update(deaf, unsure)
         return len(unsure) + await self._strike_out_gone(letter.command.target, deaf)
 
     async def _strike_out_gone(self, target: Target, deaf: list[str]) -> int:
@@ -181,5 +181,5 @@ class Publisher:
             self._mailbox.probed(mail.text)
             return
         for number, outcome in mail.outcomes:
-            if pending := self._pending.get(number):
-                pending.answer(mail.worker, outcome)
+            if awaited := self._awaited.get(number):
+                awaited.answer(mail.worker, outcome)
