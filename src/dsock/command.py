@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import Enum
 
+from dsock.errors import InvalidMessageType
 from dsock.target import Target
 
 
@@ -13,6 +14,18 @@ class MessageType(Enum):
 
     TEXT = 1
     BINARY = 2
+
+    @classmethod
+    def of(cls, text: str | None) -> MessageType:
+        """The type that a caller names: `text` or `binary`, or the number of the frame.
+        Raises `InvalidMessageType`."""
+        match text:
+            case "text" | "1":
+                return cls.TEXT
+            case "binary" | "2":
+                return cls.BINARY
+            case _:
+                raise InvalidMessageType
 
 
 @dataclass(frozen=True, slots=True)

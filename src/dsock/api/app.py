@@ -9,8 +9,8 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
 from dsock.api.handlers import Handlers
-from dsock.api.params import require_token
 from dsock.http.app import Endpoint
+from dsock.http.request import require_token
 
 
 def api_routes(handlers: Handlers, tokens: Sequence[str] | None) -> list[BaseRoute]:

@@ -11,7 +11,6 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from dsock import names
-from dsock.api.params import Parameters, message_type, path_tail, read_body
 from dsock.backends.base import Backend
 from dsock.claim import Claim, claim_request
 from dsock.command import Command, Disconnect, MessageType, Send, Subscribe, Unsubscribe
@@ -28,6 +27,7 @@ from dsock.errors import (
 from dsock.events import CommandAnswered, Notify
 from dsock.http.answers import success
 from dsock.http.app import JsonResponse, id_of
+from dsock.http.request import Parameters, path_tail, read_body
 from dsock.presence import Presence
 from dsock.report import Report
 from dsock.target import Target, ToChannel, ToConnection, ToUser, target_of
@@ -50,7 +50,7 @@ class Handlers:
     async def send(self, request: Request) -> Response:
         parameters = Parameters(request)
         target = target_of(parameters)
-        type = message_type(parameters("type"))
+        type = MessageType.of(parameters("type"))
         body = await read_body(request, self._max_message_size)
         if type is MessageType.TEXT:
             _require_utf8(body)

@@ -8,11 +8,9 @@ from urllib.parse import unquote_to_bytes
 
 from starlette.requests import ClientDisconnect, Request
 
-from dsock.command import MessageType
 from dsock.errors import (
     ErrorReadingMessage,
     InvalidAuthorization,
-    InvalidMessageType,
     MessageTooLarge,
 )
 from dsock.http.upgrade import parse_query
@@ -52,20 +50,6 @@ def require_token(request: Request, tokens: Sequence[str]) -> None:
     ]
     if not any(matches):
         raise InvalidAuthorization
-
-
-def message_type(text: str | None) -> MessageType:
-    """`text` or `binary`, or the number of the frame. Raises `InvalidMessageType`."""
-    types = {
-        "text": MessageType.TEXT,
-        "1": MessageType.TEXT,
-        "binary": MessageType.BINARY,
-        "2": MessageType.BINARY,
-    }
-    try:
-        return types[text or ""]
-    except KeyError:
-        raise InvalidMessageType from None
 
 
 async def read_body(request: Request, limit: int) -> bytes:
