@@ -10,14 +10,15 @@ import pytest
 import uvloop
 
 from dsock.backends.redis.watch import DOUBT
-from tests.support.cluster import Cluster, memory_cluster, redis_cluster
+from tests.support.cluster import Cluster, direct, memory_cluster, redis_cluster
 from tests.support.redis_server import RedisServer
 
 # The machine may be busy: no example fails for being slow.
 hypothesis.settings.register_profile("dsock", deadline=None)
 hypothesis.settings.load_profile("dsock")
 
-BACKENDS = ["memory", "redis"]
+BACKENDS = ["memory", "redis", "direct"]
+"""What all that is said of a cluster must hold on: the last is Redis with direct messaging."""
 
 
 def pytest_asyncio_loop_factories(config: Any, item: Any) -> dict[str, Any]:
@@ -48,7 +49,8 @@ async def cluster(request: pytest.FixtureRequest) -> AsyncIterator[Cluster]:
             yield cluster
     else:
         server: RedisServer = request.getfixturevalue("redis")
-        async with redis_cluster(server) as cluster:
+        options = direct() if request.param == "direct" else {}
+        async with redis_cluster(server, **options) as cluster:
             yield cluster
 
 

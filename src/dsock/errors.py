@@ -186,6 +186,12 @@ class RequestTimeout(DsockError):
     status = 408
 
 
+class CommandOvertaken(DsockError):
+    """A later command of the same API was here first."""
+
+    status = 409
+
+
 class MessageTooLarge(DsockError):
     """The body is larger than `max_message_size`."""
 

@@ -91,6 +91,16 @@ class WorkerGone:
     worker: str
 
 
+@dataclass(frozen=True, slots=True)
+class MethodsDiffer:
+    """An API and a worker are set to different `messaging_method`s: `here` to this one,
+    the other end to `there`. `worker` is the worker of the two."""
+
+    here: str
+    there: str
+    worker: str
+
+
 Event = (
     ConnectionOpened
     | ConnectionClosed
@@ -102,5 +112,6 @@ Event = (
     | PayloadDropped
     | BackendReached
     | WorkerGone
+    | MethodsDiffer
 )
 Notify = Callable[[Event], None]

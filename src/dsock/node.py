@@ -52,12 +52,17 @@ class Plan:
 
 def plan(role: Role, settings: Settings) -> Plan:
     """Decide what the settings leave open. Raises `StartError`."""
-    alone = role == "serve" and not settings.names_redis
+    direct = settings.messaging_method == "direct"
+    alone = role == "serve" and not settings.names_redis and not direct
     backend = settings.backend or ("memory" if alone else "redis")
     if backend == "memory" and settings.names_redis:
         raise StartError("the memory backend uses no Redis: leave out backend, or what names one")
     if backend == "memory" and role != "serve":
         raise StartError("the memory backend lives in one process: use `dsock serve`, or redis")
+    if backend == "memory" and direct:
+        raise StartError("messaging_method=direct needs the redis backend")
+    if direct and role == "worker" and not settings.token and not settings.insecure_no_token:
+        raise StartError("with messaging_method=direct a worker needs a token: set DSOCK_TOKEN")
     made = False
     if role != "worker" and not settings.token and not settings.insecure_no_token:
         if role == "api":
@@ -96,7 +101,7 @@ async def up(plan: Plan) -> AsyncIterator[tuple[Node, int]]:
     internal = (
         bind(settings.host, settings.internal_port) if settings.internal_port is not None else None
     )
-    node = Node(plan)
+    node = Node(plan, direct_port=(internal or listening).getsockname()[1])
     async with AsyncExitStack() as stack:
         await stack.enter_async_context(node.running())
         if internal:
@@ -108,15 +113,18 @@ async def up(plan: Plan) -> AsyncIterator[tuple[Node, int]]:
 
 
 class Node:
-    """The parts of one node and how they hang together."""
+    """The parts of one node and how they hang together. `direct_port` is where APIs find it
+    if it takes direct messages and nothing else is set."""
 
-    def __init__(self, plan: Plan) -> None:
+    def __init__(self, plan: Plan, direct_port: int) -> None:
         self._plan = plan
+        self._direct_port = direct_port
         self._settings = plan.settings
         self._metrics = Metrics()
         journal = Journal(log_requests=plan.settings.log_requests)
         self._notify: Notify = functools.partial(_tell, (self._metrics, journal))
         self._draining = False
+        self._direct_routes: list[BaseRoute] = []
         self.backend: Backend | None = None
         self.worker: Worker | None = None
         self.admission: Admission | None = None
@@ -166,7 +174,8 @@ class Node:
 
     def internal_routes(self) -> list[BaseRoute]:
         """What answers on the internal port, or on the public one when there is none."""
-        return internal_routes(self._readiness, self._metrics.expose)
+        routes = internal_routes(self._readiness, self._metrics.expose)
+        return routes + self._direct_routes
 
     def application(self, routes: list[BaseRoute]) -> object:
         return application(routes, self._notify)
@@ -202,8 +211,16 @@ class Node:
         # Only who uses Redis waits for its library to load.
         from dsock.backends.redis.backend import RedisBackend
 
-        settings, publishes = self._settings, self._plan.role != "worker"
-        async with RedisBackend.open(settings, self._notify, publishes=publishes) as backend:
+        settings, role, address = self._settings, self._plan.role, ""
+        if settings.messaging_method == "direct" and role != "api":
+            from dsock.backends.redis.direct.address import own_address
+
+            address = own_address(settings, self._direct_port)
+        async with RedisBackend.open(
+            settings, self._notify, publishes=role != "worker", address=address
+        ) as backend:
+            if backend.reception:
+                self._direct_routes = backend.reception.routes()
             yield backend
 
 

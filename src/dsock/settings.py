@@ -189,7 +189,21 @@ class Settings:
         only="worker",
     )
 
-    messaging_method: str = _option("How the API reaches workers.", _choice("redis"), "redis")
+    messaging_method: str = _option(
+        "How the API reaches workers.", _choice("redis", "direct"), "redis"
+    )
+    direct_message_hostname: str = _option(
+        "Name or address at which APIs reach this worker, with messaging_method=direct.",
+        shown="host, else the first local IPv4 address that is not loopback",
+        only="worker",
+    )
+    direct_message_port: int | None = _option(
+        "Port at which APIs reach this worker, with messaging_method=direct.",
+        _port,
+        None,
+        shown="internal_port, else port",
+        only="worker",
+    )
     ttl_duration: float = _option(
         "How often to refresh the records of workers and connections in Redis.",
         _ttl,

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import replace
 
 import pytest
 
@@ -10,6 +12,9 @@ from dsock.backends.base import Backend
 from dsock.backends.memory import MemoryBackend
 from dsock.backends.redis.backend import RedisBackend
 from dsock.events import Event
+from dsock.http.app import application
+from dsock.http.protocol import Rules
+from dsock.http.server import bind, serving
 from dsock.settings import Settings
 from tests.conftest import BACKENDS
 from tests.support.recorder import Member, member_of
@@ -24,9 +29,25 @@ async def backend(request: pytest.FixtureRequest) -> AsyncIterator[Backend]:
         yield MemoryBackend()
     else:
         server: RedisServer = request.getfixturevalue("redis")
-        settings = Settings(redis_host=server.address)
-        async with RedisBackend.open(settings, _ignore, publishes=True) as backend:
+        async with redis_backend(server, direct=request.param == "direct") as backend:
             yield backend
+
+
+@asynccontextmanager
+async def redis_backend(server: RedisServer, direct: bool) -> AsyncIterator[RedisBackend]:
+    """A backend; with `direct`, its workers take direct messages on a port of their own."""
+    settings, address = Settings(redis_host=server.address, token=("token",)), ""
+    async with AsyncExitStack() as stack:
+        if direct:
+            settings = replace(settings, messaging_method="direct")
+            sock = bind("127.0.0.1", 0)
+            address = f"127.0.0.1:{sock.getsockname()[1]}"
+        opened = RedisBackend.open(settings, _ignore, publishes=True, address=address)
+        backend = await stack.enter_async_context(opened)
+        if backend.reception:
+            app = application(backend.reception.routes(), _ignore)
+            await stack.enter_async_context(serving(app, sock, Rules()))
+        yield backend
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from tests.conftest import BACKENDS
-from tests.support.cluster import Caller, Cluster, memory_cluster, node_up
+from tests.support.cluster import Caller, Cluster, direct, memory_cluster, node_up
 from tests.support.crowd import Crowd, crowd_at
 from tests.support.redis_server import RedisServer
 from tests.support.together import together
@@ -26,7 +26,8 @@ async def redis_cluster(server: RedisServer, **options: Any) -> AsyncIterator[Cl
         callers = [Caller(f"http://{address}") for _, address in nodes[2:]]
         async with callers[0].http, callers[1].http:
             workers_at = [address for _, address in nodes[:2]]
-            yield Cluster("redis", callers, workers_at, [node for node, _ in nodes])
+            method = options.get("messaging_method", "redis")
+            yield Cluster(method, callers, workers_at, [node for node, _ in nodes])
 
 
 @pytest.fixture
@@ -44,7 +45,9 @@ async def cluster(
         async with memory_cluster(**options) as cluster:
             yield cluster
     else:
-        async with redis_cluster(request.getfixturevalue("redis"), **options) as cluster:
+        server: RedisServer = request.getfixturevalue("redis")
+        options = {**options, **(direct() if request.param == "direct" else {})}
+        async with redis_cluster(server, **options) as cluster:
             yield cluster
 
 

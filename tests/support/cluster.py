@@ -119,6 +119,11 @@ async def memory_cluster(**settings: Any) -> AsyncIterator[Cluster]:
             yield Cluster("memory", [caller, caller], [address, address], [node])
 
 
+def direct(address: str = "127.0.0.1") -> dict[str, Any]:
+    """The settings of a node with direct messaging."""
+    return {"messaging_method": "direct", "direct_message_hostname": address}
+
+
 @asynccontextmanager
 async def redis_cluster(server: RedisServer, **settings: Any) -> AsyncIterator[Cluster]:
     async with AsyncExitStack() as stack:
@@ -137,4 +142,4 @@ async def redis_cluster(server: RedisServer, **settings: Any) -> AsyncIterator[C
             caller = Caller(f"http://{address}")
             apis.append(caller)
             await stack.enter_async_context(caller.http)
-        yield Cluster("redis", apis, workers, nodes)
+        yield Cluster(settings.get("messaging_method", "redis"), apis, workers, nodes)

@@ -151,9 +151,18 @@ def test_b39_of_several_selectors_the_precedence_is_id_channel_user(
 
 
 def test_fields_that_we_do_not_know_are_ignored() -> None:
-    publisher_and_sequence = b"\x8a\x01\x01p" + b"\x90\x01\x07"
-    payload = MESSAGES[1][0] + publisher_and_sequence + b"\xa2\x06\x01x"
+    sequence = b"\x90\x01\x07"
+    payload = MESSAGES[1][0] + sequence + b"\xa2\x06\x01x"
     assert decode_message(payload) == Letter(MESSAGES[1][1])
+
+
+@pytest.mark.parametrize("command", [MESSAGES[1][1], ACTIONS[0][1]])
+def test_a_letter_of_direct_messaging_says_whose_it_is_and_for_whom(command: Command) -> None:
+    letter = Letter(command, "r", 5, publisher="p", worker="w")
+    payload = encode(letter)
+    decode = decode_channel_action if is_channel_action(command) else decode_message
+    assert payload == encode(Letter(command, "r", 5)) + b"\x8a\x01\x01p" + b"\xa2\x01\x01w"
+    assert decode(payload) == letter
 
 
 # --- what nobody wrote ---------------------------------------------------------------

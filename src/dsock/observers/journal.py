@@ -73,6 +73,13 @@ class Journal:
                 self._log.error("backend out of reach", why=why)
             case events.WorkerGone(worker):
                 self._log.warning("worker declared gone", worker=worker)
+            case events.MethodsDiffer(here, there, worker):
+                self._log.warning(
+                    "an API and a worker are set to different messaging methods",
+                    here=here,
+                    there=there,
+                    worker=worker,
+                )
             case events.ConnectionOpened(id, user):
                 self._log.debug("connection opened", connection=id, user=user)
             case events.ConnectionClosed(id, user, goodbye):

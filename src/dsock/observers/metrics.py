@@ -42,6 +42,9 @@ class Metrics:
         self._received_bytes = counter("client_bytes", "Bytes of messages from clients")
         self._unreadable = counter("unreadable_payloads", "Payloads that were no command")
         self._workers_gone = counter("workers_gone", "Workers declared gone after their lease")
+        self._methods_differ = counter(
+            "methods_differ", "Times an API and a worker were set to different messaging methods"
+        )
         self._reached = Gauge(
             "dsock_backend_reached", "Whether the backend is in reach", registry=registry
         )
@@ -94,3 +97,5 @@ class Metrics:
                 self._reached.set(reached)
             case events.WorkerGone():
                 self._workers_gone.inc()
+            case events.MethodsDiffer():
+                self._methods_differ.inc()

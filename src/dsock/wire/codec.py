@@ -24,11 +24,18 @@ class Unreadable(Exception):
 
 
 class Letter(NamedTuple):
-    """A command with its return address; without `reply_to` nobody waits for an answer."""
+    """A command with its return address; without `reply_to` nobody waits for an answer.
+
+    `number` names it in the answer. An API that is set to direct messaging says which
+    `publisher` it is, and counts `number` up: a letter of the same publisher with a lower
+    one comes too late. `worker` is whom it is for, if it did not come through a mailbox.
+    """
 
     command: Command
     reply_to: str = ""
     number: int = 0
+    publisher: str = ""
+    worker: str = ""
 
 
 class Probe(NamedTuple):
@@ -46,26 +53,27 @@ class Answers(NamedTuple):
 
 def encode(letter: Letter) -> bytes:
     """A command's bytes, for the channel that `is_channel_action` says."""
-    command, reply_to, number = letter
+    command = letter.command
     target = _encode_target(command.target)
+    message: pb.Message | pb.ChannelAction
     if isinstance(command, Subscribe | Unsubscribe):
         action = pb.ChannelAction.Type
-        return pb.ChannelAction(
+        message = pb.ChannelAction(
             channel=command.channel,
             target=target,
             type=action.SUBSCRIBE if isinstance(command, Subscribe) else action.UNSUBSCRIBE,
-            reply_to=reply_to,
-            command=number,
-        ).SerializeToString()
-    if isinstance(command, Disconnect):
+        )
+    elif isinstance(command, Disconnect):
         message = pb.Message(type=pb.Message.DISCONNECT, target=target)
     else:
         # The proto's numbers of TEXT and BINARY are those of the WebSocket opcodes.
         message = pb.Message(
             type=pb.Message.Type.ValueType(command.type.value), body=command.body, target=target
         )
-    message.reply_to = reply_to
-    message.command = number
+    message.reply_to = letter.reply_to
+    message.command = letter.number
+    message.publisher = letter.publisher
+    message.worker = letter.worker
     return message.SerializeToString()
 
 
@@ -90,7 +98,7 @@ def decode_message(payload: bytes) -> Letter | Probe:
             _require_utf8(command.body)
     else:
         raise Unreadable
-    return Letter(command, message.reply_to, message.command)
+    return _letter(command, message)
 
 
 def decode_channel_action(payload: bytes) -> Letter:
@@ -109,7 +117,11 @@ def decode_channel_action(payload: bytes) -> Letter:
         command = Unsubscribe(target, action.channel)
     else:
         raise Unreadable
-    return Letter(command, action.reply_to, action.command)
+    return _letter(command, action)
+
+
+def _letter(command: Command, said: pb.Message | pb.ChannelAction) -> Letter:
+    return Letter(command, said.reply_to, said.command, said.publisher, said.worker)
 
 
 def encode_probe(text: str) -> bytes:

@@ -79,14 +79,20 @@ class Message(_message.Message):
     TARGET_FIELD_NUMBER: _builtins.int
     REPLY_TO_FIELD_NUMBER: _builtins.int
     COMMAND_FIELD_NUMBER: _builtins.int
+    PUBLISHER_FIELD_NUMBER: _builtins.int
     PROBE_FIELD_NUMBER: _builtins.int
+    WORKER_FIELD_NUMBER: _builtins.int
     type: Global___Message.Type.ValueType
     body: _builtins.bytes
     reply_to: _builtins.str
     """the channel to answer on; none, no answer"""
     command: _builtins.int
-    """names the command in its answer"""
+    """names the command in its answer, and orders those of a publisher"""
+    publisher: _builtins.str
+    """the API node, if it is set to direct messaging"""
     probe: _builtins.str
+    worker: _builtins.str
+    """whom it is for, if it did not come through a mailbox of its own"""
     @_builtins.property
     def target(self) -> Global___Target: ...
     def __init__(
@@ -97,11 +103,13 @@ class Message(_message.Message):
         target: Global___Target | None = ...,
         reply_to: _builtins.str = ...,
         command: _builtins.int = ...,
+        publisher: _builtins.str = ...,
         probe: _builtins.str = ...,
+        worker: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["target", b"target"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["body", b"body", "command", b"command", "probe", b"probe", "reply_to", b"reply_to", "target", b"target", "type", b"type"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["body", b"body", "command", b"command", "probe", b"probe", "publisher", b"publisher", "reply_to", b"reply_to", "target", b"target", "type", b"type", "worker", b"worker"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -131,10 +139,14 @@ class ChannelAction(_message.Message):
     TYPE_FIELD_NUMBER: _builtins.int
     REPLY_TO_FIELD_NUMBER: _builtins.int
     COMMAND_FIELD_NUMBER: _builtins.int
+    PUBLISHER_FIELD_NUMBER: _builtins.int
+    WORKER_FIELD_NUMBER: _builtins.int
     channel: _builtins.str
     type: Global___ChannelAction.Type.ValueType
     reply_to: _builtins.str
     command: _builtins.int
+    publisher: _builtins.str
+    worker: _builtins.str
     @_builtins.property
     def target(self) -> Global___Target: ...
     def __init__(
@@ -145,10 +157,12 @@ class ChannelAction(_message.Message):
         type: Global___ChannelAction.Type.ValueType = ...,
         reply_to: _builtins.str = ...,
         command: _builtins.int = ...,
+        publisher: _builtins.str = ...,
+        worker: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["target", b"target"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["channel", b"channel", "command", b"command", "reply_to", b"reply_to", "target", b"target", "type", b"type"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["channel", b"channel", "command", b"command", "publisher", b"publisher", "reply_to", b"reply_to", "target", b"target", "type", b"type", "worker", b"worker"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -156,7 +170,9 @@ Global___ChannelAction: _TypeAlias = ChannelAction  # noqa: Y015
 
 @_typing.final
 class Answers(_message.Message):
-    """On an API node's reply channel: all that a worker has to answer it in one turn."""
+    """On an API node's reply channel: all that a worker has to answer it in one turn. With direct
+    messaging, the body of the response: no answer in it means that it could not be confirmed.
+    """
 
     DESCRIPTOR: _descriptor.Descriptor
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
 from typing import Any
@@ -11,8 +12,11 @@ from redis.asyncio.connection import AbstractConnection
 from redis.exceptions import AuthenticationError, ResponseError
 
 from dsock.backends.base import Recipient
+from dsock.backends.redis.carrier import Mailboxes, NewCarrier
 from dsock.backends.redis.claims import Claims
 from dsock.backends.redis.connections import connection_factory, shown_address
+from dsock.backends.redis.direct.reception import Reception
+from dsock.backends.redis.directory import Directory
 from dsock.backends.redis.keys import Keys
 from dsock.backends.redis.mailbox import Mailbox, NewMailbox
 from dsock.backends.redis.membership import Lives, RedisMembership
@@ -35,7 +39,10 @@ class RedisBackend:
     """A `Backend`. All writes and publishes go through one pipe; long reads through a
     second, so that they hold nothing up."""
 
-    def __init__(self, settings: Settings, notify: Notify, publishes: bool) -> None:
+    def __init__(
+        self, settings: Settings, notify: Notify, *, publishes: bool, address: str
+    ) -> None:
+        self._settings = settings
         self._notify = notify
         self._keys = Keys(settings.redis_key_prefix)
         connect, listen = connection_factory(settings, decode=True), connection_factory(settings)
@@ -50,28 +57,40 @@ class RedisBackend:
         reaper = Reaper(self._tidying, self._keys)
         self._watch = Watch(self._reads, self._keys, reaper, settings.worker_lease, notify)
         self._lives = Lives(refresh=settings.ttl_duration, lease=settings.worker_lease)
-        self._publisher = (
-            Publisher(
-                writes=self._writes,
-                reads=self._reads,
-                keys=self._keys,
-                watch=self._watch,
-                report_timeout=settings.report_timeout,
-                new_mailbox=self._new_mailbox,
-                notify=notify,
-            )
-            if publishes
-            else None
+        self._address = address
+        self.reception = _reception(settings, notify) if address else None
+        """What takes direct messages for the workers here."""
+        self._publisher = self._new_publisher() if publishes else None
+
+    def _new_publisher(self) -> Publisher:
+        settings, mailboxes = self._settings, Mailboxes(self._writes, self._keys)
+        direct = settings.messaging_method == "direct"
+        directory = Directory(self._reads, self._keys, settings.messaging_method, self._notify)
+        return Publisher(
+            writes=self._writes,
+            reads=self._reads,
+            keys=self._keys,
+            watch=self._watch,
+            directory=directory,
+            mailboxes=mailboxes,
+            new_carrier=_couriers(settings, directory, mailboxes)
+            if direct
+            else lambda _: mailboxes,
+            signs=direct,
+            report_timeout=settings.report_timeout,
+            new_mailbox=self._new_mailbox,
+            notify=self._notify,
         )
 
     @classmethod
     @asynccontextmanager
     async def open(
-        cls, settings: Settings, notify: Notify, *, publishes: bool
+        cls, settings: Settings, notify: Notify, *, publishes: bool, address: str = ""
     ) -> AsyncIterator[RedisBackend]:
-        """A backend that has reached Redis; `publishes` for a node with an API. Raises
-        `StartError` when Redis does not answer."""
-        self = cls(settings, notify, publishes)
+        """A backend that has reached Redis; `publishes` for a node with an API, `address`
+        (host:port) for one whose worker takes direct messages there. Raises `StartError`
+        when Redis does not answer."""
+        self = cls(settings, notify, publishes=publishes, address=address)
         try:
             try:
                 await self._writes.call("PING")
@@ -126,14 +145,20 @@ class RedisBackend:
             reaper=self._reaper,
             lives=self._lives,
             new_mailbox=self._new_mailbox,
+            method=self._settings.messaging_method,
+            address=self._address,
             notify=self._notify,
         )
+        if self.reception:
+            self.reception.postboxes.add(membership.postbox)
         try:
             async with _running(membership.run()):
                 await membership.entered()
                 yield membership
         finally:
             await membership.leave()
+            if self.reception:
+                self.reception.postboxes.discard(membership.postbox)
 
 
 def _pipe(
@@ -147,6 +172,24 @@ def _pipe(
         max_retries=settings.redis_max_retries,
         changed=changed,
     )
+
+
+def _couriers(settings: Settings, directory: Directory, mailboxes: Mailboxes) -> NewCarrier:
+    # Only who uses it waits for its library to load.
+    from dsock.backends.redis.direct.couriers import Couriers
+
+    return functools.partial(
+        Couriers,
+        directory=directory,
+        mailboxes=mailboxes,
+        token=settings.token[0] if settings.token else "",
+        timeout=settings.report_timeout,
+    )
+
+
+def _reception(settings: Settings, notify: Notify) -> Reception:
+    tokens = None if settings.insecure_no_token else settings.token
+    return Reception(tokens, settings.max_message_size, notify)
 
 
 def _unreachable(settings: Settings, error: Unavailable) -> str:

@@ -78,6 +78,8 @@ class RedisMembership:
         reaper: Reaper,
         lives: Lives,
         new_mailbox: NewMailbox,
+        method: str,
+        address: str,
         notify: Notify,
     ) -> None:
         self.id = str(uuid4())
@@ -87,9 +89,10 @@ class RedisMembership:
         self._claims = claims
         self._reaper = reaper
         self._lives = lives
+        self._address = address
         self._records = Records(pipe, keys)
         self._routes = Routes(self._records, worker)
-        self._postbox = Postbox(pipe, keys, worker, self, notify)
+        self.postbox = Postbox(pipe, keys, worker, self, method, notify)
         self._recorded: set[str] = set()
         self._listed: set[str] = set()
         self._struck: list[str] = []
@@ -105,7 +108,7 @@ class RedisMembership:
         self._wake = asyncio.Event()
         self._entered = asyncio.Event()
         self._loop = asyncio.get_running_loop()
-        self._mailbox = new_mailbox(self._channels(), self._postbox.receive, self._wake.set)
+        self._mailbox = new_mailbox(self._channels(), self.postbox.receive, self._wake.set)
         self._heard = False
 
     # --- as the worker sees it -----------------------------------------------------------
@@ -247,8 +250,11 @@ class RedisMembership:
     async def _write_worker(self) -> None:
         self._worker_written_at = self._loop.time()
         life = int(self._lives.worker * 1000)
-        key, ping = self._keys.worker(self.id), moments.to_text(time.time())
-        await self._pipe.call("EVAL", scripts.RECORD, 1, key, life, "lastPing", ping)
+        fields = ["lastPing", moments.to_text(time.time())]
+        if self._address:
+            fields += ["ip", self._address]
+        key = self._keys.worker(self.id)
+        await self._pipe.call("EVAL", scripts.RECORD, 1, key, life, *fields)
 
     async def _announce(self) -> None:
         """Write everything anew: Redis may be empty, or have what is long gone."""

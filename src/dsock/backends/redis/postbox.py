@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import functools
+from collections.abc import Callable
+from math import inf
 from typing import Protocol
 
 import structlog
@@ -13,7 +15,7 @@ from dsock.backends.redis.keys import Keys
 from dsock.backends.redis.pipe import Pipe
 from dsock.command import Send
 from dsock.errors import Unavailable
-from dsock.events import Notify, PayloadDropped
+from dsock.events import MethodsDiffer, Notify, PayloadDropped
 from dsock.report import Outcome
 from dsock.wire.codec import (
     Answers,
@@ -24,6 +26,12 @@ from dsock.wire.codec import (
     decode_message,
     encode_answers,
 )
+
+MAX_PUBLISHERS = 4096
+"""API nodes whose last letter is remembered."""
+
+DIFFERS_EVERY = 60.0
+"""Seconds between two words about an API that is set to another messaging method."""
 
 log = structlog.stdlib.get_logger("dsock.redis")
 
@@ -37,20 +45,38 @@ class Member(Protocol):
     async def settled(self) -> None: ...
 
 
+Answer = Callable[[Outcome | None], None]
+"""Takes the outcome of a command; None when it cannot be confirmed."""
+
+
 class Postbox:
-    """Reads commands for `worker`; answers what one turn of the loop has for an API node in
-    one message."""
+    """Reads commands for `worker`, each publisher's in order; answers what one turn of the
+    loop has for an API node in one message."""
 
     def __init__(
-        self, pipe: Pipe, keys: Keys, worker: Recipient, member: Member, notify: Notify
+        self,
+        pipe: Pipe,
+        keys: Keys,
+        worker: Recipient,
+        member: Member,
+        method: str,
+        notify: Notify,
     ) -> None:
         self._pipe = pipe
         self._worker = worker
         self._member = member
+        self._method = method
         self._notify = notify
+        self._latest: dict[str, int] = {}
+        self._differed_at = -inf
         self._outgoing: dict[str, list[tuple[int, Outcome]]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._loop = asyncio.get_running_loop()
+
+    @property
+    def worker_id(self) -> str:
+        """Whose postbox this is."""
+        return self._member.id
 
     def receive(self, channel: str, payload: bytes) -> None:
         """Take what has come in on one of the worker's channels."""
@@ -62,29 +88,57 @@ class Postbox:
             return
         if isinstance(mail, Probe):
             self._member.heard_probe(mail.text)
-        else:
-            self._worker.submit(mail.command, functools.partial(self._carried_out, mail))
+            return
+        self._compare(mail)
+        self.take(mail, functools.partial(self._answer, mail))
 
-    def _carried_out(self, letter: Letter, outcome: Outcome) -> None:
+    def take(self, letter: Letter, answer: Answer) -> bool:
+        """Let the worker carry out a letter; says whether it came in time. `answer` is
+        called, sooner or later, if the letter asks for it."""
+        if letter.publisher and not self._is_next(letter):
+            return False
+        self._worker.submit(letter.command, functools.partial(self._carried_out, letter, answer))
+        return True
+
+    def _is_next(self, letter: Letter) -> bool:
+        # A letter may have waited in a socket for longer than its publisher for an answer.
+        latest = self._latest.pop(letter.publisher, 0)
+        self._latest[letter.publisher] = max(latest, letter.number)
+        if letter.number <= latest:
+            log.warning("a command that came too late was dropped", number=letter.number)
+            return False
+        if len(self._latest) > MAX_PUBLISHERS:
+            del self._latest[next(iter(self._latest))]
+        return True
+
+    def _compare(self, letter: Letter) -> None:
+        method = "direct" if letter.publisher else "redis"
+        if method != self._method and self._loop.time() - self._differed_at > DIFFERS_EVERY:
+            self._differed_at = self._loop.time()
+            self._notify(MethodsDiffer(here=self._method, there=method, worker=self._member.id))
+
+    def _carried_out(self, letter: Letter, answer: Answer, outcome: Outcome) -> None:
         if not letter.reply_to:
             return
         if isinstance(letter.command, Send):
-            self._answer(letter, outcome)
+            answer(outcome)
         else:
-            task = self._loop.create_task(self._answer_when_settled(letter, outcome))
+            task = self._loop.create_task(self._answer_when_settled(answer, outcome))
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
 
-    async def _answer_when_settled(self, letter: Letter, outcome: Outcome) -> None:
+    async def _answer_when_settled(self, answer: Answer, outcome: Outcome) -> None:
         try:
             await self._member.settled()
         except Unavailable:
-            # Not answering says it: the caller cannot count on it.
             log.warning("could not record what a command did")
-            return
-        self._answer(letter, outcome)
+            answer(None)
+        else:
+            answer(outcome)
 
-    def _answer(self, letter: Letter, outcome: Outcome) -> None:
+    def _answer(self, letter: Letter, outcome: Outcome | None) -> None:
+        if outcome is None:
+            return  # Not answering says it: the caller cannot count on it.
         if not self._outgoing:
             self._loop.call_soon(self._post)
         self._outgoing.setdefault(letter.reply_to, []).append((letter.number, outcome))

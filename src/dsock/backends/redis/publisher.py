@@ -9,6 +9,8 @@ from uuid import uuid4
 
 import structlog
 
+from dsock.backends.redis.carrier import Mailboxes, NewCarrier
+from dsock.backends.redis.directory import Directory
 from dsock.backends.redis.keys import Keys
 from dsock.backends.redis.mailbox import NewMailbox
 from dsock.backends.redis.pipe import Pipe
@@ -19,15 +21,7 @@ from dsock.errors import Unavailable
 from dsock.events import Notify, PayloadDropped
 from dsock.report import Outcome, Report
 from dsock.target import Target, ToConnection
-from dsock.wire.codec import (
-    Letter,
-    Probe,
-    Unreadable,
-    decode_answers,
-    encode,
-    encode_probe,
-    is_channel_action,
-)
+from dsock.wire.codec import Letter, Probe, Unreadable, decode_answers, encode_probe
 
 PROBE = 1.0
 """Seconds between two probes of the reply channel."""
@@ -44,6 +38,7 @@ class _Awaited:
 
     def __init__(self, told: Iterable[str]) -> None:
         self.waiting = set(told)
+        self.unconfirmed = 0
         self.answered: set[str] = set()
         self.receivers = 0
         self.report = Report()
@@ -56,18 +51,27 @@ class _Awaited:
             self.report = self.report.answered(outcome)
             self.check()
 
+    def give_up(self, worker: str) -> None:
+        """This worker has said that it cannot confirm."""
+        if worker in self.waiting:
+            self.waiting.discard(worker)
+            self.unconfirmed += 1
+            self.check()
+
     def check(self) -> None:
         if not self.waiting and len(self.answered) >= self.receivers:
             self.complete.set()
 
     def result(self, unreached: int) -> Report:
-        missing = max(len(self.waiting), self.receivers - len(self.answered)) + unreached
+        missing = max(len(self.waiting), self.receivers - len(self.answered))
+        missing += unreached + self.unconfirmed
         return self.report._replace(workers=len(self.answered) + missing, unanswered=missing)
 
 
 class Publisher:
-    """Tells workers, each through its own mailbox: a route names them. While routes may be
-    missing, everybody is told through the mailbox that all share."""
+    """Tells workers: a route names them, a carrier brings each its letter. While routes may
+    be missing, everybody is told through the mailbox that all share. `signs`: letters say
+    whose they are, as those of direct messaging must."""
 
     def __init__(
         self,
@@ -76,6 +80,10 @@ class Publisher:
         reads: Pipe,
         keys: Keys,
         watch: Watch,
+        directory: Directory,
+        mailboxes: Mailboxes,
+        new_carrier: NewCarrier,
+        signs: bool,
         report_timeout: float,
         new_mailbox: NewMailbox,
         notify: Notify,
@@ -87,7 +95,12 @@ class Publisher:
         self._report_timeout = report_timeout
         self._notify = notify
         self._records = Records(reads, keys)
-        self._reply_to = keys.replies(str(uuid4()))
+        self._directory = directory
+        self._mailboxes = mailboxes
+        self._carrier = new_carrier(self._answered)
+        self._id = str(uuid4())
+        self._signature = self._id if signs else ""
+        self._reply_to = keys.replies(self._id)
         self._numbers = itertools.count(1)
         self._awaited: dict[int, _Awaited] = {}
         self._mailbox = new_mailbox((self._reply_to,), self._receive, lambda: None)
@@ -104,6 +117,7 @@ class Publisher:
             try:
                 probe = encode_probe(self._mailbox.probe)
                 await self._pipe.call("PUBLISH", self._reply_to, probe, once=True)
+                await self._directory.compare(self._watch.workers)
             except Unavailable:
                 pass  # The pipe has said so.
             except Exception:
@@ -111,6 +125,7 @@ class Publisher:
             await asyncio.sleep(PROBE)
 
     async def close(self) -> None:
+        await self._carrier.close()
         await self._mailbox.close()
 
     async def publish(self, command: Command, wait: bool) -> Report:
@@ -122,7 +137,7 @@ class Publisher:
         if not routed and not everyone:
             return Report()
         number = next(self._numbers)
-        letter = Letter(command, self._reply_to, number) if wait else Letter(command)
+        letter = Letter(command, self._reply_to if wait else "", number, self._signature)
         awaited = _Awaited(routed | self._watch.workers if everyone else routed)
         self._awaited[number] = awaited
         try:
@@ -140,21 +155,17 @@ class Publisher:
         return report if wait else Report(workers=report.workers)
 
     async def _tell(self, letter: Letter, awaited: _Awaited, everyone: bool) -> int:
-        """Publish; returns how many of the told have certainly not got it."""
-        payload = encode(letter)
-        actions = is_channel_action(letter.command)
-        mailbox = self._keys.mailbox_of_actions if actions else self._keys.mailbox
+        """Have it brought; returns how many of the told have not said that they have it."""
         if everyone:
-            call = self._pipe.call("PUBLISH", mailbox(EVERY_WORKER), payload, once=True)
+            [call] = self._mailboxes.carry((EVERY_WORKER,), letter)
             awaited.receivers = await call
             return 0
         told = tuple(awaited.waiting)
-        calls = [self._pipe.call("PUBLISH", mailbox(id), payload, once=True) for id in told]
-        heard = await asyncio.gather(*calls, return_exceptions=True)
-        if all(isinstance(one, BaseException) for one in heard):
+        taken = await asyncio.gather(*self._carrier.carry(told, letter), return_exceptions=True)
+        if all(isinstance(one, Unavailable) for one in taken):
             raise Unavailable
-        deaf = [id for id, count in zip(told, heard, strict=True) if count == 0]
-        unsure = [id for id, one in zip(told, heard, strict=True) if isinstance(one, Exception)]
+        deaf = [id for id, count in zip(told, taken, strict=True) if count == 0]
+        unsure = [id for id, one in zip(told, taken, strict=True) if isinstance(one, Exception)]
         awaited.waiting.difference_update(deaf, unsure)
         return len(unsure) + await self._strike_out_gone(letter.command.target, deaf)
 
@@ -181,5 +192,13 @@ class Publisher:
             self._mailbox.probed(mail.text)
             return
         for number, outcome in mail.outcomes:
-            if awaited := self._awaited.get(number):
-                awaited.answer(mail.worker, outcome)
+            self._answered(mail.worker, number, outcome)
+
+    def _answered(self, worker: str, number: int, outcome: Outcome | None) -> None:
+        awaited = self._awaited.get(number)
+        if awaited is None:
+            return  # It was given up, and counted.
+        if outcome is None:
+            awaited.give_up(worker)
+        else:
+            awaited.answer(worker, outcome)

@@ -1,0 +1,52 @@
+"""How letters get to workers: one carrier for each `messaging_method`."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterable
+from typing import Protocol
+
+from dsock.backends.redis.keys import Keys
+from dsock.backends.redis.pipe import Pipe
+from dsock.report import Outcome
+from dsock.wire.codec import Letter, encode, is_channel_action
+
+
+class Silent(Exception):
+    """A worker has not said that it took a letter: it may have it or not."""
+
+
+class Carrier(Protocol):
+    """Brings letters to workers, those to one worker in the order of the calls, each at
+    most once."""
+
+    def carry(self, workers: Iterable[str], letter: Letter) -> list[asyncio.Future[int]]:
+        """Begin to bring a letter to each of these. A future is above 0 once the worker has
+        it, and 0 when nobody is there to take it; it raises `Silent`, or `Unavailable` when
+        Redis is in the way."""
+
+    async def close(self) -> None:
+        """Bring nothing more."""
+
+
+Answered = Callable[[str, int, Outcome | None], None]
+"""Takes a worker, the number of a command, and its outcome: None if it is not confirmed."""
+
+NewCarrier = Callable[[Answered], Carrier]
+"""Makes a carrier. What workers answer it directly goes to the argument."""
+
+
+class Mailboxes:
+    """The carrier of `messaging_method=redis`: every worker listens on its own channels."""
+
+    def __init__(self, pipe: Pipe, keys: Keys) -> None:
+        self._pipe = pipe
+        self._keys = keys
+
+    def carry(self, workers: Iterable[str], letter: Letter) -> list[asyncio.Future[int]]:
+        payload = encode(letter)
+        actions = is_channel_action(letter.command)
+        mailbox = self._keys.mailbox_of_actions if actions else self._keys.mailbox
+        return [self._pipe.call("PUBLISH", mailbox(id), payload, once=True) for id in workers]
+
+    async def close(self) -> None: ...

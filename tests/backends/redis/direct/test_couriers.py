@@ -1,0 +1,287 @@
+"""Letters on their way to workers that answer late, wrongly or not at all."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from typing import Any
+
+import pytest
+from starlette.requests import Request
+from starlette.responses import RedirectResponse, Response, StreamingResponse
+from starlette.routing import Route
+
+from dsock.backends.redis.carrier import Silent
+from dsock.backends.redis.direct.couriers import Couriers
+from dsock.command import MessageType, Send
+from dsock.http.app import application
+from dsock.http.protocol import Rules
+from dsock.http.server import bind, serving
+from dsock.report import Outcome
+from dsock.target import ToUser
+from dsock.wire.codec import Answers, Letter, decode_message, encode_answers
+from tests.support.redis_server import free_port
+
+WORKER = "worker"
+TIMEOUT = 0.5
+
+
+class Place:
+    """A worker as couriers see it. It keeps each letter until `respond` says what to do."""
+
+    def __init__(self, address: str) -> None:
+        self.address = address
+        self.taken: list[int] = []
+        self.tokens: list[str] = []
+        self.respond: Callable[[int], Any] = self.confirm
+
+    async def take(self, request: Request) -> Response:
+        letter = decode_message(await request.body())
+        assert isinstance(letter, Letter)
+        self.taken.append(letter.number)
+        self.tokens.append(request.headers.get("authorization", ""))
+        response = self.respond(letter.number)
+        result: Response = await response if asyncio.iscoroutine(response) else response
+        return result
+
+    def confirm(self, number: int) -> Response:
+        return Response(encode_answers(Answers(WORKER, [(number, Outcome(1, 0))])))
+
+    async def never(self, _: int) -> Response:
+        await asyncio.Event().wait()
+        return Response()
+
+
+class Office:
+    """What a directory and mailboxes know of one worker."""
+
+    def __init__(self, address: str | None) -> None:
+        self.address_ = address
+        self.forgotten = 0
+        self.posted: list[Letter] = []
+
+    async def address(self, _: str) -> str | None:
+        return self.address_
+
+    def forget(self, _: str) -> None:
+        self.forgotten += 1
+
+    def carry(self, workers: tuple[str, ...], letter: Letter) -> list[asyncio.Future[int]]:
+        assert workers == (WORKER,)
+        self.posted.append(letter)
+        future: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+        future.set_result(1)
+        return [future]
+
+
+@pytest.fixture
+async def place() -> AsyncIterator[Place]:
+    sock = bind("127.0.0.1", 0)
+    place = Place(f"127.0.0.1:{sock.getsockname()[1]}")
+    app = application([Route("/_/message", place.take, methods=["POST"])], lambda _: None)
+    async with serving(app, sock, Rules()):
+        yield place
+
+
+class Sending:
+    """Couriers, and what they were answered."""
+
+    def __init__(self, office: Office) -> None:
+        self.answers: dict[int, Outcome | None] = {}
+        self.office = office
+        self.couriers = Couriers(
+            self._answered,
+            directory=office,  # type: ignore[arg-type]
+            mailboxes=office,  # type: ignore[arg-type]
+            token="token",
+            timeout=TIMEOUT,
+        )
+        self._numbers = 0
+        self._news = asyncio.Event()
+
+    def bring(self, body: bytes = b"hello", wait: bool = True) -> asyncio.Future[int]:
+        self._numbers += 1
+        command = Send(ToUser("u"), MessageType.BINARY, body)
+        letter = Letter(command, "me" if wait else "", self._numbers, "api")
+        [taken] = self.couriers.carry([WORKER], letter)
+        return taken
+
+    async def answer(self, number: int) -> Outcome | None:
+        async with asyncio.timeout(5):
+            while number not in self.answers:
+                self._news.clear()
+                await self._news.wait()
+        return self.answers[number]
+
+    def _answered(self, worker: str, number: int, outcome: Outcome | None) -> None:
+        assert worker == WORKER
+        self.answers[number] = outcome
+        self._news.set()
+
+
+@asynccontextmanager
+async def sending_to(address: str | None) -> AsyncIterator[Sending]:
+    sending = Sending(Office(address))
+    try:
+        yield sending
+    finally:
+        await sending.couriers.close()
+
+
+@pytest.fixture
+async def sending(place: Place) -> AsyncIterator[Sending]:
+    async with sending_to(place.address) as sending:
+        yield sending
+
+
+async def test_a_letter_is_taken_and_answered(place: Place, sending: Sending) -> None:
+    assert await sending.bring() == 1
+    assert await sending.answer(1) == Outcome(1, 0)
+    assert place.tokens == ["Bearer token"]
+
+
+async def test_many_letters_are_taken_in_the_order_of_the_calls(
+    place: Place, sending: Sending
+) -> None:
+    async def lingering(number: int) -> Response:
+        # The earlier the slower.
+        for _ in range(20 - number):
+            await asyncio.sleep(0)
+        return place.confirm(number)
+
+    place.respond = lingering
+    assert await asyncio.gather(*(sending.bring() for _ in range(20))) == [1] * 20
+    assert place.taken == list(range(1, 21))
+
+
+async def test_the_next_letter_does_not_wait_for_the_outcome_of_the_last(
+    place: Place, sending: Sending
+) -> None:
+    settled = asyncio.Event()
+
+    async def later() -> AsyncIterator[bytes]:
+        await settled.wait()
+        yield encode_answers(Answers(WORKER, [(1, Outcome(3, 0))]))
+
+    place.respond = lambda number: (
+        StreamingResponse(later()) if number == 1 else place.confirm(number)
+    )
+    assert [await sending.bring(), await sending.bring()] == [1, 1]
+    assert await sending.answer(2) == Outcome(1, 0)
+    assert 1 not in sending.answers
+    settled.set()
+    assert await sending.answer(1) == Outcome(3, 0)
+
+
+async def test_b70_b72_a_worker_that_is_silent_is_given_up_in_time(
+    place: Place, sending: Sending
+) -> None:
+    place.respond = place.never
+    began = asyncio.get_running_loop().time()
+    taken = await asyncio.gather(*(sending.bring() for _ in range(5)), return_exceptions=True)
+    assert asyncio.get_running_loop().time() - began < TIMEOUT + 1
+    assert all(isinstance(one, Silent) for one in taken)
+    # What nobody waits for any more does not leave.
+    assert place.taken == [1]
+
+
+async def test_after_silence_the_next_letters_are_taken(place: Place, sending: Sending) -> None:
+    place.respond = lambda number: place.never(1) if number == 1 else place.confirm(number)
+    with pytest.raises(Silent):
+        await sending.bring()
+    assert await sending.bring() == 1
+    assert await sending.answer(2) == Outcome(1, 0)
+
+
+async def test_where_nobody_listens_nobody_is_there_and_the_address_is_asked_for_again() -> None:
+    async with sending_to(f"127.0.0.1:{free_port()}") as sending:
+        assert await sending.bring() == 0
+        assert sending.office.forgotten == 1
+
+
+async def test_a_place_at_which_another_worker_is_has_nobody(
+    place: Place, sending: Sending
+) -> None:
+    place.respond = lambda _: Response(status_code=404)
+    assert await sending.bring() == 0
+    assert sending.office.forgotten == 1
+
+
+@pytest.mark.parametrize("status", [401, 409, 413, 500, 503])
+async def test_what_a_worker_refuses_is_not_taken(
+    place: Place, sending: Sending, status: int
+) -> None:
+    place.respond = lambda _: Response(status_code=status)
+    with pytest.raises(Silent):
+        await sending.bring()
+
+
+async def test_b73_no_redirect_is_followed(place: Place, sending: Sending) -> None:
+    place.respond = lambda _: RedirectResponse("/_/message", status_code=307)
+    with pytest.raises(Silent):
+        await sending.bring()
+    assert len(place.taken) == 1
+
+
+@pytest.mark.parametrize("address", ["169.254.169.254:80", "[fe80::1]:80", "http://x:80", "x"])
+async def test_b73_nothing_is_sent_where_no_worker_can_be(address: str) -> None:
+    async with sending_to(address) as sending:
+        assert await sending.bring() == 0
+
+
+async def test_b73_no_name_leads_where_no_worker_can_be(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def resolve(*_: object) -> list[dict[str, Any]]:
+        return [{"hostname": "x", "host": "169.254.169.254", "port": 80, "family": 2}]
+
+    monkeypatch.setattr("aiohttp.resolver.ThreadedResolver.resolve", resolve)
+    async with sending_to("metadata.internal:80") as sending:
+        assert await sending.bring() == 0
+
+
+@pytest.mark.parametrize("body", [b"", b"\xff\xff", b"x" * 2**17])
+async def test_an_answer_that_says_nothing_confirms_nothing(
+    place: Place, sending: Sending, body: bytes
+) -> None:
+    place.respond = lambda _: Response(body)
+    assert await sending.bring() == 1
+    assert await sending.answer(1) is None
+
+
+async def test_a_letter_without_return_address_is_only_taken(
+    place: Place, sending: Sending
+) -> None:
+    assert await sending.bring(wait=False) == 1
+    assert place.taken == [1]
+    assert sending.answers == {}
+
+
+async def test_a_worker_without_an_address_gets_its_letters_in_its_mailbox() -> None:
+    async with sending_to(None) as sending:
+        assert await sending.bring() == 1
+        [letter] = sending.office.posted
+        assert (letter.number, letter.publisher, letter.worker) == (1, "api", WORKER)
+
+
+async def test_a_large_letter_arrives_whole(place: Place, sending: Sending) -> None:
+    assert await sending.bring(b"x" * 2**22) == 1
+
+
+async def test_b72_letters_share_one_connection(place: Place, sending: Sending) -> None:
+    connector = sending.couriers._session.connector
+    assert connector
+    for number in range(1, 200):
+        assert await sending.bring() == 1
+        await sending.answer(number)
+    assert sum(map(len, connector._conns.values())) == 1
+    assert not connector._acquired
+
+
+async def test_letters_that_wait_at_the_end_are_not_taken(place: Place) -> None:
+    async with sending_to(place.address) as sending:
+        place.respond = place.never
+        waiting = [sending.bring(), sending.bring()]
+    with pytest.raises(Silent):
+        await waiting[0]
+    with pytest.raises(Silent):
+        await waiting[1]
