@@ -1,4 +1,4 @@
-"""The API's routes, and the token in front of them."""
+"""The API's routes, and the token in front of all but those that describe it."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
 from dsock.api.handlers import Handlers
+from dsock.api.published import published_routes
 from dsock.http.app import Endpoint
 from dsock.http.request import require_token
 
@@ -31,4 +32,5 @@ def api_routes(handlers: Handlers, tokens: Sequence[str] | None) -> list[BaseRou
         route("POST", "/channel/subscribe/{channel:path}", handlers.subscribe),
         route("POST", "/channel/unsubscribe/{channel:path}", handlers.unsubscribe),
         route("GET", "/info", handlers.info),
+        *published_routes(),
     ]
