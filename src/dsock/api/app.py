@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 from starlette.requests import Request
@@ -23,7 +24,10 @@ def api_routes(handlers: Handlers, tokens: Sequence[str] | None) -> list[BaseRou
                 require_token(request, tokens)
             return await endpoint(request)
 
-        return Route(path, authorized, methods=[method])
+        made = Route(path, authorized, methods=[method])
+        # A channel with a line break in it is a bad name, not another path.
+        made.path_regex = re.compile(made.path_regex.pattern, re.DOTALL)
+        return made
 
     return [
         route("POST", "/claim", handlers.claim),

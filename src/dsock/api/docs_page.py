@@ -35,7 +35,7 @@ class _Page:
         yield '<meta name="viewport" content="width=device-width, initial-scale=1">'
         yield f"<title>{title}</title>\n<style>{STYLE}</style>\n</head>\n<body>\n<header>"
         yield f"<h1>{title}</h1>\n{_prose(info['description'])}"
-        yield "<p>For programs: <a href=openapi.json>openapi.json</a>. For the examples:</p>"
+        yield '<p>For programs: <a href="openapi.json">openapi.json</a>. For the examples:</p>'
         yield f"<pre>{_SETUP}</pre>\n</header>\n{self._contents()}\n<main>"
         for tag in self._document["tags"]:
             yield f"<h2>{escape(tag['name'])}</h2>\n{_prose(tag['description'])}"
@@ -122,11 +122,12 @@ def _answer(anchor: str, status: str, answer: dict[str, Any]) -> Iterator[str]:
     for media_type, content in answer.get("content", {}).items():
         if "example" in content:
             yield f"<p>{escape(media_type)}</p>\n<pre>{_pretty(content['example'])}</pre>"
-        yield "<dl>"
-        for example in content.get("examples", {}).values():
-            yield f"<dt><code>{escape(example['value']['errorCode'])}</code></dt>"
-            yield f"<dd>{_inline(example['summary'])}<br>{_inline(example['description'])}</dd>"
-        yield "</dl>"
+        if "examples" in content:
+            yield "<dl>"
+            for example in content["examples"].values():
+                yield f"<dt><code>{escape(example['value']['errorCode'])}</code></dt>"
+                yield f"<dd>{_inline(example['summary'])}<br>{_inline(example['description'])}</dd>"
+            yield "</dl>"
     yield "</details>"
 
 
