@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
 import jsonschema_rs
@@ -49,10 +49,17 @@ def closed(document: dict[str, Any]) -> dict[str, Any]:
     return document
 
 
-def require_valid(document: dict[str, Any], call: str, status: int, content: Any) -> None:
-    """Fails if this is not what the call answers as JSON with this status."""
+def require_valid(
+    document: dict[str, Any], call: str, status: int, content: Any, headers: Mapping[str, str]
+) -> None:
+    """Fails if this is not what the call answers as JSON with this status. Names of headers
+    are in lower case."""
     found = {(id, one): response for id, one, response in responses(document)}
-    schema = found[call, status]["content"]["application/json"]["schema"]
+    response = found[call, status]
+    for name, header in response["headers"].items():
+        if "$ref" in header or header["required"]:
+            assert name.lower() in headers, (call, status, name)
+    schema = response["content"]["application/json"]["schema"]
     validator = jsonschema_rs.Draft202012Validator({**schema, "components": document["components"]})
     errors = [f"{error.instance_path}: {error.message}" for error in validator.iter_errors(content)]
     assert errors == [], (call, status, content)
