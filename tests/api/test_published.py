@@ -10,7 +10,8 @@ import pytest
 import pytest_asyncio
 
 from dsock.api.openapi import document
-from tests.support.cluster import Cluster, memory_cluster
+from tests.support.cluster import Cluster, memory_cluster, redis_cluster
+from tests.support.redis_server import RedisServer
 
 PUBLISHED = ["/openapi.json", "/docs"]
 
@@ -42,6 +43,15 @@ async def test_anyone_may_read_it_and_look_at_its_head(node: Cluster, path: str)
     assert (whole.status_code, head.status_code, head.content) == (200, 200, b"")
     assert len(whole.content) == int(head.headers["content-length"])
     assert whole.headers["etag"] == head.headers["etag"]
+
+
+@pytest.mark.parametrize("path", PUBLISHED)
+async def test_an_api_alone_serves_it_and_a_worker_alone_does_not(
+    redis: RedisServer, path: str
+) -> None:
+    async with redis_cluster(redis) as cluster, httpx.AsyncClient() as anyone:
+        assert (await anyone.get(f"{cluster.api.url}{path}")).status_code == 200
+        assert (await anyone.get(f"http://{cluster.workers[0]}{path}")).status_code == 404
 
 
 @pytest.mark.parametrize("path", PUBLISHED)
