@@ -22,6 +22,7 @@ check: .venv/.ready ## Lint, format and types
 	$(BIN)/ruff format --check src tests scripts bench
 	$(BIN)/mypy
 	$(BIN)/python scripts/settings_table.py --check
+	$(BIN)/python scripts/errors_table.py --check
 
 bench: .venv/.ready ## Messages per second, against a floor measured in the same run
 	@$(BIN)/python -m bench

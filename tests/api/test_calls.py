@@ -233,7 +233,9 @@ async def test_a_path_is_taken_as_it_stands(node: Cluster, path: str, tail: str)
 
 
 @pytest.mark.parametrize("path", ["subscribe", "unsubscribe"])
-@pytest.mark.parametrize("tail", ["", "a,b", "%2C", "%FF", "%C3", "%00", "x" * 256], ids=ascii)
+@pytest.mark.parametrize(
+    "tail", ["", "a,b", "%2C", "%FF", "%C3", "%00", "%0A", "a%0Ab", "x" * 256], ids=ascii
+)
 async def test_b58_a_path_that_is_no_channel_is_refused(
     node: Cluster, path: str, tail: str
 ) -> None:

@@ -105,7 +105,7 @@ async def test_a_refusal_before_the_headers_are_read_has_an_id_too(node: Cluster
         ("POST", "/channel/leave/news", 404, "NOT_FOUND"),
         ("POST", "/_/message", 404, "NOT_FOUND"),
         ("POST", "/_/message/channel", 404, "NOT_FOUND"),
-        ("GET", "/docs", 404, "NOT_FOUND"),
+        ("GET", "/docs/", 404, "NOT_FOUND"),
         ("GET", "/claim", 405, "METHOD_NOT_ALLOWED"),
         ("GET", "/send", 405, "METHOD_NOT_ALLOWED"),
         ("PUT", "/disconnect", 405, "METHOD_NOT_ALLOWED"),

@@ -1,7 +1,8 @@
-"""The API's routes, and the token in front of them."""
+"""The API's routes, and the token in front of all but those that describe it."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 from starlette.requests import Request
@@ -9,6 +10,7 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
 from dsock.api.handlers import Handlers
+from dsock.api.published import published_routes
 from dsock.http.app import Endpoint
 from dsock.http.request import require_token
 
@@ -22,7 +24,10 @@ def api_routes(handlers: Handlers, tokens: Sequence[str] | None) -> list[BaseRou
                 require_token(request, tokens)
             return await endpoint(request)
 
-        return Route(path, authorized, methods=[method])
+        made = Route(path, authorized, methods=[method])
+        # A channel with a line break in it is a bad name, not another path.
+        made.path_regex = re.compile(made.path_regex.pattern, re.DOTALL)
+        return made
 
     return [
         route("POST", "/claim", handlers.claim),
@@ -31,4 +36,5 @@ def api_routes(handlers: Handlers, tokens: Sequence[str] | None) -> list[BaseRou
         route("POST", "/channel/subscribe/{channel:path}", handlers.subscribe),
         route("POST", "/channel/unsubscribe/{channel:path}", handlers.unsubscribe),
         route("GET", "/info", handlers.info),
+        *published_routes(),
     ]
