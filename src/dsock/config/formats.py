@@ -5,10 +5,11 @@ from __future__ import annotations
 import json
 import re
 import tomllib
+from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
-_LINE = re.compile(r"\(at line (\d+)")
+_TOML_PLACE = re.compile(r"\(at (line \d+|end of document)")
 
 
 def parse(text: str, extension: str) -> dict[Any, Any]:
@@ -39,9 +40,8 @@ def _json(text: str) -> Any:
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    names = [name for name, _ in pairs]
-    for name in names:
-        if names.count(name) > 1:
+    for name, count in Counter(name for name, _ in pairs).items():
+        if count > 1:
             raise _Unfit(f"{name!r} is there twice")
     return dict(pairs)
 
@@ -63,8 +63,10 @@ def _place(error: Exception) -> str:
         return f" (line {error.lineno})"
     if mark := getattr(error, "problem_mark", None):
         return f" (line {mark.line + 1})"
-    found = _LINE.search(str(error)) if isinstance(error, tomllib.TOMLDecodeError) else None
-    return f" (line {found[1]})" if found else ""
+    if not isinstance(error, tomllib.TOMLDecodeError):
+        return ""
+    place = _TOML_PLACE.search(str(error))
+    return f" ({place[1]})" if place else ""
 
 
 PARSERS: dict[str, tuple[str, Callable[[str], Any]]] = {
