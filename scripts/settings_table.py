@@ -35,7 +35,7 @@ The first of these that exists is read, and no other:
 | the same four | in `$HOME/.config/dsock` |
 | the same four | in `/etc/dsock` |
 
-```
+```toml
 port = 7000
 redis_host = "redis:6379"
 default_channels = ["news", "sports"]   # or "news,sports"
@@ -44,8 +44,9 @@ max_message_size = "64KiB"              # or 65536
 debug = true
 ```
 
-A name that is no option is refused, so that a misspelt one is noticed. A file that has a secret
-should be readable by its owner only; otherwise there is a warning.
+JSON and YAML have the same names and values. A name that is no option is refused, so that a
+misspelt one is noticed. A file that has a secret should be readable by its owner only; otherwise
+there is a warning.
 
 Where there is none of them, a node writes `config.toml` into the current folder if it can: every
 option with its default, all commented out. `--config-file PATH` reads that file and looks for no

@@ -9,7 +9,6 @@ from __future__ import annotations
 from dataclasses import MISSING, Field, dataclass, field, fields
 from typing import Any
 
-from dsock.errors import StartError
 from dsock.values import (
     ADDRESS,
     CHANNELS,
@@ -211,12 +210,12 @@ def option_fields() -> tuple[Field[Any], ...]:
     return fields(Settings)
 
 
-def check(settings: Settings) -> None:
-    """Raises `StartError` for options that exclude each other."""
-    if settings.insecure_no_token and settings.token:
-        raise StartError("insecure_no_token and token exclude each other")
-    if settings.redis_url and settings.redis_host:
-        raise StartError("redis_url and redis_host exclude each other")
+def conflict(settings: Settings) -> tuple[str, str] | None:
+    """Two options that are set and exclude each other."""
+    for one, other in (("insecure_no_token", "token"), ("redis_url", "redis_host")):
+        if getattr(settings, one) and getattr(settings, other):
+            return one, other
+    return None
 
 
 def variable(option: Field[Any]) -> str:

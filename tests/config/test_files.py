@@ -15,6 +15,25 @@ from dsock.settings import Settings
 
 CANARY = "canary-e12f"
 
+GO_DSOCK = """\
+address = ":6241"
+debug = false
+default_channels = "a,b"
+direct_message_hostname = "10.0.0.1"
+direct_message_port = 6241
+jwt_secret = ""
+log_requests = false
+messaging_method = "redis"
+port = 6241
+redis_db = 0
+redis_host = "localhost:6379"
+redis_max_retries = 10
+redis_password = ""
+redis_tls = false
+token = ""
+ttl_duration = "60s"
+"""
+
 
 @pytest.fixture
 def places(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[Path]:
@@ -115,6 +134,18 @@ def test_case_does_not_matter_in_a_name(key: str, tmp_path: Path) -> None:
 )
 def test_a_file_may_be_empty(name: str, text: str, tmp_path: Path) -> None:
     assert load({}, {}, config_file=given(tmp_path, text, name)).settings == Settings()
+
+
+def test_a_file_with_every_option_of_the_go_dsock_is_read(tmp_path: Path) -> None:
+    path = given(tmp_path, GO_DSOCK)
+    settings = load({}, {}, config_file=path).settings
+    assert settings == Settings(
+        address=":6241",
+        redis_host="localhost:6379",
+        default_channels=("a", "b"),
+        direct_message_hostname="10.0.0.1",
+        direct_message_port=6241,
+    )
 
 
 def test_a_byte_order_mark_is_no_part_of_a_file(tmp_path: Path) -> None:

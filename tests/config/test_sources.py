@@ -154,6 +154,22 @@ def test_b80_a_ttl_that_is_no_time_to_live_is_refused(text: str) -> None:
         load({"DSOCK_TTL_DURATION": text}, {})
 
 
+def test_what_excludes_each_other_is_refused_with_its_sources(tmp_path: Path) -> None:
+    path = tmp_path / "config.toml"
+    path.write_text('redis_host = "db:6379"')
+    environment = {"DSOCK_REDIS_URL": f"redis://:{CANARY}@db"}
+    with pytest.raises(StartError, match="exclude each other") as refused:
+        sources.load(environment, {}, config_file=str(path))
+    assert f"redis_url (DSOCK_REDIS_URL) and redis_host ({path})" in str(refused.value)
+    assert CANARY not in str(refused.value)
+
+
+def test_an_api_cannot_be_open_to_all_and_have_a_token() -> None:
+    with pytest.raises(StartError, match="exclude each other") as refused:
+        load({"DSOCK_TOKEN": CANARY}, {"insecure_no_token": "true"})
+    assert CANARY not in str(refused.value)
+
+
 # --- secrets -------------------------------------------------------------------------
 
 

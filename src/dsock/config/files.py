@@ -46,7 +46,7 @@ def read(path: str, found: bool = False) -> ConfigFile:
     try:
         return _read(path)
     except ValueError as error:
-        hint = " (--no-config-file if it is not for dsock)" if found else ""
+        hint = "; use --no-config-file if it is not for dsock" if found else ""
         raise StartError(f"{path}: {error}{hint}") from None
 
 

@@ -21,7 +21,7 @@ def parse(text: str, extension: str) -> dict[Any, Any]:
     name, read = PARSERS[extension]
     try:
         content = read(text)
-    except _Unfit:
+    except (_Unfit, ImportError):
         raise
     except Exception as error:
         # A library may raise anything: PyYAML has IndexError for `!!int ""`.

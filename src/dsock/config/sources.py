@@ -12,7 +12,7 @@ from typing import Any
 from dsock.config import files
 from dsock.config.files import ConfigFile
 from dsock.errors import StartError
-from dsock.settings import Settings, check, flag, option_fields, variable
+from dsock.settings import Settings, conflict, flag, option_fields, variable
 from dsock.values import host_and_port
 
 DEFAULT = "default"
@@ -59,7 +59,9 @@ def load(
             sources[option.name] = found.source
     warnings = (*_exposed(file, sources), *_apply_address(values, sources))
     settings = Settings(**values)
-    check(settings)
+    if pair := conflict(settings):
+        one, other = (f"{name} ({sources[name]})" for name in pair)
+        raise StartError(f"{one} and {other} exclude each other")
     return Loaded(settings, sources, warnings, file.path)
 
 
