@@ -161,6 +161,17 @@ def test_a_misspelt_flag_is_refused_with_the_nearest(
     assert f"did you mean {near}?" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("given", ["--nonsense", "--token", "--prot"])
+def test_the_value_of_a_refused_flag_is_not_repeated(
+    given: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit):
+        main(["serve", f"{given}={CANARY}"])
+    said = capsys.readouterr().err
+    assert given in said
+    assert CANARY not in said
+
+
 def test_config_shows_what_counts(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -216,6 +216,11 @@ def test_no_refusal_shows_a_secret(option: str, text: str) -> None:
     assert CANARY not in str(refused.value)
 
 
+def test_what_is_wrong_with_a_secret_is_not_said() -> None:
+    with pytest.raises(StartError, match=r"^DSOCK_TOKEN: cannot be read$"):
+        load({"DSOCK_TOKEN": ",,"}, {})
+
+
 # --- variables that are no option ----------------------------------------------------
 
 

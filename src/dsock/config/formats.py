@@ -54,7 +54,7 @@ def _yaml(text: str) -> Any:
     if root is None:
         return {}
     if isinstance(root, yaml.MappingNode):
-        _unique([(name.value, None) for name, _ in root.value if name.id == "scalar"])
+        _unique([(name.value, None) for name, _ in root.value])
     return yaml.safe_load(text)
 
 
