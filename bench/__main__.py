@@ -115,7 +115,9 @@ def broker() -> Iterator[http.client.HTTPConnection]:
     environment = {k: v for k, v in os.environ.items() if not k.startswith("DSOCK_")}
     environment |= {"DSOCK_TOKEN": TOKEN, "DSOCK_PORT": str(port), "DSOCK_HOST": "127.0.0.1"}
     process = subprocess.Popen(
-        [sys.executable, "-m", "dsock", "serve"], env=environment, stderr=subprocess.DEVNULL
+        [sys.executable, "-m", "dsock", "serve", "--no-config-file"],
+        env=environment,
+        stderr=subprocess.DEVNULL,
     )
     os.sched_setaffinity(process.pid, {SERVER_CORE})
     try:

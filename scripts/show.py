@@ -75,7 +75,7 @@ Ctrl-C stops it."""
 async def main() -> int:
     # In its own group, so that Ctrl-C reaches it once, from here.
     broker = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "dsock", "serve"),
+        *(sys.executable, "-m", "dsock", "serve", "--no-config-file"),
         env={
             **{name: text for name, text in os.environ.items() if not name.startswith("DSOCK_")},
             "DSOCK_HOST": "127.0.0.1",

@@ -60,7 +60,7 @@ async def broker(*arguments: str, **options: str) -> AsyncIterator[Broker]:
     bare.pop("PORT", None)
     given = {f"DSOCK_{name.upper()}": value for name, value in options.items()}
     process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "dsock", *arguments),
+        *(sys.executable, "-m", "dsock", *arguments, "--no-config-file"),
         env=bare | {"DSOCK_HOST": "127.0.0.1", "DSOCK_PORT": "0"} | given,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dsock.duration import parse_duration
+from dsock.duration import duration_text, parse_duration
 
 
 @pytest.mark.parametrize(
@@ -65,3 +65,31 @@ def test_a_duration_without_end_is_refused() -> None:
 def test_the_parts_of_a_duration_add_up(hours: int, minutes: int, seconds: int, ms: int) -> None:
     total = hours * 3600 + minutes * 60 + seconds + ms / 1000
     assert parse_duration(f"{hours}h{minutes}m{seconds}s{ms}ms") == pytest.approx(total)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [
+        (0, "0s"),
+        (60, "1m"),
+        (90, "1m30s"),
+        (3600, "1h"),
+        (3600.5, "1h0.5s"),
+        (7384, "2h3m4s"),
+        (10, "10s"),
+        (1.5, "1.5s"),
+        (0.5, "500ms"),
+        (0.0015, "1.5ms"),
+        (7e-6, "7us"),
+        (9e-9, "9ns"),
+        (0.1 + 0.2, "300ms"),
+    ],
+)
+def test_a_duration_is_written_as_a_person_would(seconds: float, text: str) -> None:
+    assert duration_text(seconds) == text
+
+
+@given(st.integers(0, 10**15))
+def test_a_duration_that_was_written_reads_the_same(nanoseconds: int) -> None:
+    seconds = nanoseconds / 1e9
+    assert parse_duration(duration_text(seconds)) == pytest.approx(seconds, abs=1e-9)

@@ -1,17 +1,28 @@
-"""The command `dsock`."""
+"""The command `dsock`: a parser, and a table of commands behind it.
+
+A command is a function that adds its own parser and sets `run` there: a function that is
+given the parsed options and returns the exit status.
+"""
 
 from __future__ import annotations
 
 import argparse
 import difflib
+import functools
 import os
 import sys
-from collections.abc import Sequence
-from typing import Any, NoReturn
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from dsock import __version__
+from dsock.config import default_file, show
+from dsock.config.flags import add_flags, given
+from dsock.config.sources import Loaded, load
 from dsock.errors import StartError
-from dsock.settings import default_text, load, option_fields
+from dsock.settings import flag, option_fields, variable
+
+if TYPE_CHECKING:
+    Commands = argparse._SubParsersAction[Any]
 
 ROLES = {
     "serve": "API and worker in one process, on one port",
@@ -21,49 +32,107 @@ ROLES = {
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command; returns the exit status: 0 after a clean stop, 2 when it could not
+    """Run a command; returns its exit status: 0 after a clean end, 2 when it could not
     start."""
-    options = _options(sys.argv[1:] if arguments is None else arguments)
-    role = options.pop("role")
+    options = _parser().parse_args(arguments)
+    run: Callable[[argparse.Namespace], int] = options.run
     try:
-        return _run(role, options)
+        return run(options)
     except StartError as error:
-        print(f"dsock {role}: {error}", file=sys.stderr)
+        print(f"dsock {options.command}: {error}", file=sys.stderr)
         return 2
 
 
-def _options(arguments: Sequence[str]) -> dict[str, Any]:
-    parser = _parser()
-    known, rest = parser.parse_known_args(arguments)
-    for argument in rest:
-        # Without values, which may be secrets.
-        name = argument.partition("=")[0]
-        option = name.removeprefix("--").replace("-", "_")
-        if option in {one.name for one in option_fields() if one.metadata["secret"]}:
-            variable = f"DSOCK_{option.upper()}"
-            parser.error(f"{name} is a secret: set {variable}, or {variable}_FILE to its file")
-        if name.startswith("-"):
-            flags = [f"--{one.name.replace('_', '-')}" for one in option_fields()]
-            near = difflib.get_close_matches(name, flags, 1)
-            hint = f"did you mean {near[0]}?" if near else "see --help"
-            parser.error(f"{name} is no option of {known.role}; {hint}")
-    if rest:
-        parser.error("too many arguments")
-    return vars(known)
+def _add_roles(commands: Commands) -> None:
+    for role, text in ROLES.items():
+        command = commands.add_parser(role, help=text, description=f"{text}.", allow_abbrev=False)
+        add_flags(command, "" if role == "serve" else role)
+        command.set_defaults(run=functools.partial(_run_node, role))
 
 
-def _run(role: Any, flags: dict[str, str | None]) -> int:
-    settings = load(os.environ, flags)
+def _add_config(commands: Commands) -> None:
+    text = "show the settings that count, and where each is from"
+    command = commands.add_parser("config", help=text, description=f"{text}.", allow_abbrev=False)
+    command.add_argument("--json", action="store_true", help="For programs.")
+    add_flags(command)
+    command.set_defaults(run=_show_config)
+
+
+COMMANDS: tuple[Callable[[Commands], None], ...] = (_add_roles, _add_config)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = _Parser(
+        prog="dsock", description="A distributed WebSocket broker.", allow_abbrev=False
+    )
+    parser.add_argument("--version", action="version", version=f"dsock {__version__}")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    for add in COMMANDS:
+        add(commands)
+    return parser
+
+
+class _Parser(argparse.ArgumentParser):
+    """Says no in one line, which never shows the value of a flag: it may be a secret."""
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(2, f"{self.prog}: {message}\n")
+
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
+        # The parser of a command is asked here by the one above it, and what it does not
+        # know is nobody's.
+        known, rest = super().parse_known_args(args, namespace)
+        if rest:
+            self._refuse(rest[0].partition("=")[0])
+        return known, rest
+
+    def _refuse(self, name: str) -> NoReturn:
+        for option in option_fields():
+            if option.metadata["secret"] and name == flag(option):
+                one = variable(option)
+                self.error(f"{name} is a secret: set {one}, or {one}_FILE to its file")
+        if not name.startswith("-"):
+            self.error("too many arguments")
+        near = difflib.get_close_matches(name, self._option_string_actions, 1)
+        hint = f"did you mean {near[0]}?" if near else "see --help"
+        self.error(f"{name} is no option of this command; {hint}")
+
+
+def _load(options: argparse.Namespace) -> Loaded:
+    return load(
+        os.environ,
+        given(options),
+        config_file=options.config_file,
+        search=not options.no_config_file,
+    )
+
+
+def _show_config(options: argparse.Namespace) -> int:
+    loaded = _load(options)
+    for warning in (*loaded.warnings, *loaded.settings.warnings()):
+        print(f"warning: {warning}", file=sys.stderr)
+    print(show.as_json(loaded) if options.json else show.table(loaded))
+    return 0
+
+
+def _run_node(role: Any, options: argparse.Namespace) -> int:
+    loaded = _load(options)
     # What follows takes a while to import; a wrong option should not have to wait for it.
     import asyncio
 
+    import structlog
     import uvloop
 
     from dsock.node import plan, run
     from dsock.observers.journal import configure
 
-    configure(settings.debug)
-    plan_ = plan(role, settings)
+    configure(loaded.settings.debug)
+    plan_ = plan(role, loaded.settings)
+    log = structlog.stdlib.get_logger("dsock")
+    for warning in loaded.warnings:
+        log.warning(warning)
+    if not (loaded.file or options.no_config_file) and (path := default_file.write()):
+        log.info("config file written", path=path)
 
     def announce(port: int) -> None:
         if plan_.made_token:
@@ -82,53 +151,6 @@ def _show_token(port: int, token: str) -> None:
         f'  curl -X POST "http://localhost:{port}/claim?user=1" '
         f'-H "Authorization: Bearer $DSOCK_TOKEN"\n',
         flush=True,
-    )
-
-
-class _Parser(argparse.ArgumentParser):
-    def error(self, message: str) -> NoReturn:
-        self.exit(2, f"{self.prog}: {message}\n")
-
-
-def _parser() -> argparse.ArgumentParser:
-    parser = _Parser(
-        prog="dsock", description="A distributed WebSocket broker.", allow_abbrev=False
-    )
-    parser.add_argument("--version", action="version", version=f"dsock {__version__}")
-    commands = parser.add_subparsers(dest="role", required=True, metavar="|".join(ROLES))
-    for role, text in ROLES.items():
-        command = commands.add_parser(
-            role,
-            help=text,
-            description=f"{text}.",
-            allow_abbrev=False,
-            epilog="Every option can also be set as DSOCK_NAME. Secrets have no flag: "
-            f"{', '.join(_secrets())}, or each with _FILE for a file that holds it "
-            "(DSOCK_NAME_FILE).",
-        )
-        for option in option_fields():
-            if option.metadata["only"] in ("", role) or role == "serve":
-                _add(command, option)
-    return parser
-
-
-def _secrets() -> list[str]:
-    return [f"DSOCK_{one.name.upper()}" for one in option_fields() if one.metadata["secret"]]
-
-
-def _add(command: argparse.ArgumentParser, option: Any) -> None:
-    if option.metadata["secret"]:
-        # Other users of a machine can read the flags of its processes.
-        return
-    shown = default_text(option).replace("%", "%%")
-    switch = option.type == "bool"
-    command.add_argument(
-        f"--{option.name.replace('_', '-')}",
-        dest=option.name,
-        metavar="true|false" if switch else "VALUE",
-        nargs="?" if switch else None,
-        const="true" if switch else None,
-        help=option.metadata["help"] + (f" Default: {shown}." if shown else ""),
     )
 
 

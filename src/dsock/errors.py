@@ -214,6 +214,12 @@ class HeadersTooLarge(DsockError):
 # --- 5xx: we cannot ------------------------------------------------------------------
 
 
+class ErrorMarshallingMessage(DsockError):
+    """The command could not be encoded for the workers."""
+
+    status = 500
+
+
 class Unavailable(DsockError):
     """The backend is out of reach."""
 

@@ -114,6 +114,11 @@ def of_a_broken_node() -> Iterator[Row]:
     yield row("metrics", "", 500, "INTERNAL_ERROR")
 
 
+def of_a_node_that_cannot_encode() -> Iterator[Row]:
+    for call in ("send", *CONFIRMED):
+        yield row(call, "user=1&type=text", 500, "ERROR_MARSHALLING_MESSAGE")
+
+
 def of_a_node_that_is(code: str) -> list[Row]:
     return [row("ready", "", 503, code), row("connect", f"jwt={JWT}", 503, code)]
 
@@ -141,6 +146,7 @@ ON_MEMORY: dict[str, tuple[Callable[[], Up], list[Row]]] = {
         list(without_backend()),
     ),
     "broken": (trouble.broken, list(of_a_broken_node())),
+    "speechless": (trouble.speechless, list(of_a_node_that_cannot_encode())),
     "deaf": (lambda: trouble.on(trouble.Deaf()), of_a_node_that_is("NOT_READY")),
     "draining": (trouble.draining, of_a_node_that_is("SHUTTING_DOWN")),
     "impatient": (trouble.impatient, list(too_slow())),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any
 
 import pytest
@@ -13,6 +13,7 @@ from dsock.backends.base import Held, Recipient
 from dsock.backends.memory import MemoryBackend, MemoryMembership
 from dsock.claim import Claim, ClaimRequest
 from dsock.command import Command
+from dsock.errors import ErrorMarshallingMessage
 from dsock.http.protocol import Rules
 from dsock.node import Node
 from dsock.presence import Info
@@ -116,6 +117,18 @@ async def broken() -> AsyncIterator[tuple[Node, str]]:
         patch.setattr(Registry, "sizes", sizes)
         async with on(Failing(mistake, ready_error=mistake)) as up:
             yield up
+
+
+class Speechless(MemoryBackend):
+    """What it is told, it cannot put into words."""
+
+    async def publish(self, command: Command, wait: bool = True) -> Report:
+        raise ErrorMarshallingMessage
+
+
+def speechless() -> AbstractAsyncContextManager[tuple[Node, str]]:
+    """A node that cannot encode what it has to tell."""
+    return on(Speechless())
 
 
 @asynccontextmanager

@@ -77,7 +77,7 @@ async def process(role: Role, **options: str) -> AsyncIterator[Process]:
     environment |= {f"DSOCK_{name.upper()}": text for name, text in options.items()}
     started = Process(
         await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "dsock", role),
+            *(sys.executable, "-m", "dsock", role, "--no-config-file"),
             env=environment,
             stdout=asyncio.subprocess.DEVNULL,
             stderr=asyncio.subprocess.PIPE,

@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dsock.command import Command, Disconnect, MessageType, Send, Subscribe, Unsubscribe
+from dsock.errors import ErrorMarshallingMessage
 from dsock.report import Outcome
 from dsock.target import Target, ToChannel, ToConnection, ToUser
 from dsock.wire.codec import (
@@ -163,6 +164,14 @@ def test_a_letter_of_direct_messaging_says_whose_it_is_and_for_whom(command: Com
     decode = decode_channel_action if is_channel_action(command) else decode_message
     assert payload == encode(Letter(command, "r", 5)) + b"\x8a\x01\x01p" + b"\xa2\x01\x01w"
     assert decode(payload) == letter
+
+
+@pytest.mark.parametrize(
+    "command", [Disconnect(ToUser("\ud800")), Subscribe(ToUser("u"), "\ud800")]
+)
+def test_what_protobuf_cannot_encode_is_an_error_of_its_own(command: Command) -> None:
+    with pytest.raises(ErrorMarshallingMessage):
+        encode(Letter(command))
 
 
 # --- what nobody wrote ---------------------------------------------------------------

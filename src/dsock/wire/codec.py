@@ -9,11 +9,11 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import NamedTuple
 
-from google.protobuf.message import DecodeError
+from google.protobuf.message import DecodeError, EncodeError
 
 from dsock import names
 from dsock.command import Command, Disconnect, MessageType, Send, Subscribe, Unsubscribe
-from dsock.errors import DsockError
+from dsock.errors import DsockError, ErrorMarshallingMessage
 from dsock.report import Outcome
 from dsock.target import Target, ToChannel, ToConnection, ToUser
 from dsock.wire import message_pb2 as pb
@@ -52,7 +52,15 @@ class Answers(NamedTuple):
 
 
 def encode(letter: Letter) -> bytes:
-    """A command's bytes, for the channel that `is_channel_action` says."""
+    """A command's bytes, for the channel that `is_channel_action` says. Raises
+    `ErrorMarshallingMessage`: protobuf ends at 2 GiB."""
+    try:
+        return _encode(letter)
+    except (ValueError, EncodeError) as error:
+        raise ErrorMarshallingMessage from error
+
+
+def _encode(letter: Letter) -> bytes:
     command = letter.command
     target = _encode_target(command.target)
     message: pb.Message | pb.ChannelAction

@@ -8,6 +8,8 @@ from dsock.errors import DsockError
 HINTS: dict[type[DsockError], str] = {
     errors.DsockError: "Our fault. Look for the request id in the log, and report it.",
     errors.BadRequest: "Send HTTP/1.1 with one `Host`, and a body that is framed soundly.",
+    errors.ErrorMarshallingMessage: "Should not happen below 2 GiB. Look for the request id in "
+    "the log, and report it.",
     errors.UserIdRequired: "Say for whom the claim is: `user=`.",
     errors.MissingTarget: "Give one of the three; an empty one counts as absent.",
     errors.InvalidUser: "Percent-encode the name as UTF-8, and shorten it.",

@@ -21,6 +21,7 @@ from dsock.errors import (
     ErrorGettingClaim,
     ErrorGettingConnection,
     ErrorGettingUser,
+    ErrorMarshallingMessage,
     ErrorReadingMessage,
     ExpiredClaim,
     HeadersTooLarge,
@@ -72,6 +73,7 @@ _TARGET: Kinds = (
 )
 _TARGET_AWAY: Kinds = (ErrorGettingConnection, ErrorGettingUser, ErrorGettingChannel)
 _OURS: Kinds = (DsockError,)
+_TOLD: Kinds = (*_OURS, ErrorMarshallingMessage)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -151,7 +153,7 @@ OPERATIONS = (
             ErrorReadingMessage,
             *_TOKEN,
             MessageTooLarge,
-            *_OURS,
+            *_TOLD,
             *_TARGET_AWAY,
         ),
         curl=f'-X POST "$DSOCK/send?user=42&type=text" {_BEARER} -d "Hi"',
@@ -167,7 +169,7 @@ OPERATIONS = (
         parameters=(*_SELECTORS, "keepClaims"),
         security=_API,
         answers={200: answers.COMMANDED},
-        errors=(*_TARGET, *_TOKEN, *_OURS, ErrorGettingClaim, *_TARGET_AWAY, WorkerUnanswered),
+        errors=(*_TARGET, *_TOKEN, *_TOLD, ErrorGettingClaim, *_TARGET_AWAY, WorkerUnanswered),
         curl=f'-X POST "$DSOCK/disconnect?user=42&session=a" {_BEARER}',
     ),
     Operation(
@@ -181,7 +183,7 @@ OPERATIONS = (
         parameters=("channelInPath", *_SELECTORS, "ignoreClaims"),
         security=_API,
         answers={200: answers.COMMANDED},
-        errors=(*_TARGET, *_TOKEN, *_OURS, ErrorGettingClaim, *_TARGET_AWAY, WorkerUnanswered),
+        errors=(*_TARGET, *_TOKEN, *_TOLD, ErrorGettingClaim, *_TARGET_AWAY, WorkerUnanswered),
         curl=f'-X POST "$DSOCK/channel/subscribe/news?user=42" {_BEARER}',
     ),
     Operation(
@@ -195,7 +197,7 @@ OPERATIONS = (
         parameters=("channelInPath", *_SELECTORS, "ignoreClaims"),
         security=_API,
         answers={200: answers.COMMANDED},
-        errors=(*_TARGET, *_TOKEN, *_OURS, ErrorGettingClaim, *_TARGET_AWAY, WorkerUnanswered),
+        errors=(*_TARGET, *_TOKEN, *_TOLD, ErrorGettingClaim, *_TARGET_AWAY, WorkerUnanswered),
         curl=f'-X POST "$DSOCK/channel/unsubscribe/news?channel=sport" {_BEARER}',
     ),
     Operation(

@@ -85,7 +85,9 @@ class Couriers:
         await self._session.close()
 
     def _accept(self, worker: str, letter: Letter) -> asyncio.Future[int]:
-        load = _Load(letter, self._loop.time() + self._timeout, self._loop.create_future())
+        load = _Load(
+            letter, encode(letter), self._loop.time() + self._timeout, self._loop.create_future()
+        )
         queue = self._queues.get(worker)
         if queue is None:
             queue = self._queues[worker] = deque()
@@ -105,7 +107,7 @@ class Couriers:
             if self._loop.time() >= load.deadline:
                 raise TimeoutError
             async with asyncio.timeout_at(load.deadline):
-                load.tell(await self._hand_over(worker, load.letter))
+                load.tell(await self._hand_over(worker, load.letter, load.payload))
         except TimeoutError:
             load.fail(Silent())
             self._say(worker, "it does not answer in time")
@@ -127,7 +129,7 @@ class Couriers:
             log.exception("direct message failed", worker=worker)
             load.fail(Silent())
 
-    async def _hand_over(self, worker: str, letter: Letter) -> int:
+    async def _hand_over(self, worker: str, letter: Letter, payload: bytes) -> int:
         text = await self._directory.address(worker)
         if text is None:
             [published] = self._mailboxes.carry((worker,), letter)
@@ -138,7 +140,6 @@ class Couriers:
             self._say(worker, str(error))
             return 0
         path = ACTIONS if is_channel_action(letter.command) else MESSAGES
-        payload = encode(letter)
         # A long one is written in pieces, between which others have their turn.
         data = payload if len(payload) < LARGE else io.BytesIO(payload)
         response = await self._session.post(
@@ -205,6 +206,7 @@ class _Load:
     """A letter on its way, by when it must be there, and whether it was taken."""
 
     letter: Letter
+    payload: bytes
     deadline: float
     taken: asyncio.Future[int]
 
