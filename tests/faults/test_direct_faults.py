@@ -1,0 +1,127 @@
+"""Direct messaging where a worker is dead, stands still, or is set to something else."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import pytest
+
+from tests.faults.support import clients
+from tests.support.cluster import TOKEN, Caller, Cluster, direct, node_up
+from tests.support.eventually import eventually
+from tests.support.process import Process, process, processes
+from tests.support.redis_server import RedisServer
+
+LEASE = 2.0
+REPORT_TIMEOUT = 0.5
+DIRECT = {"messaging_method": "direct", "direct_message_hostname": "127.0.0.1"}
+
+
+@asynccontextmanager
+async def cluster_of(
+    server: RedisServer, workers: int
+) -> AsyncIterator[tuple[Cluster, list[Process]]]:
+    """An API in this process, and workers that can be killed."""
+    api = node_up(
+        "api",
+        redis_host=server.address,
+        worker_lease=LEASE,
+        report_timeout=REPORT_TIMEOUT,
+        **direct(),
+    )
+    given = {"redis_host": server.address, "worker_lease": f"{LEASE}s", "token": TOKEN, **DIRECT}
+    async with api as (node, address), processes(workers, "worker", **given) as started:
+        caller = Caller(f"http://{address}")
+        async with caller.http:
+            addresses = [await one.listening() for one in started]
+            yield Cluster("direct", [caller], addresses, [node]), started
+
+
+async def test_b70_b74_a_killed_worker_is_unanswered_until_its_lease_ends(
+    redis: RedisServer,
+) -> None:
+    async with (
+        cluster_of(redis, 2) as (cluster, (doomed, _)),
+        clients(cluster, 3, "lost", worker=0, channels="news"),
+        clients(cluster, 2, "safe", worker=1, channels="news") as safe,
+    ):
+        assert (await cluster.api.send("0", channel="news")).report["connections"] == 5
+        await doomed.kill()
+        loop = asyncio.get_running_loop()
+        began = loop.time()
+        sent = await cluster.api.send("1", channel="news")
+        # Nobody listens there: it is known at once.
+        assert loop.time() - began < REPORT_TIMEOUT
+        assert (sent.report["unanswered"], sent.report["connections"]) == (1, 2)
+        assert (await cluster.api.disconnect(user="lost")).code == "WORKER_UNANSWERED"
+
+        async def gone() -> bool:
+            return (await cluster.api.disconnect(user="lost")).status == 200
+
+        await eventually(gone, 3 * LEASE)
+        assert (await cluster.api.send("2", channel="news")).report["workers"] == 1
+        for client in safe:
+            assert [await client.recv() for _ in range(3)] == ["0", "1", "2"]
+
+
+async def test_b70_b72_a_worker_that_stands_still_holds_up_nobody_and_mixes_up_nothing(
+    redis: RedisServer,
+) -> None:
+    async with (
+        cluster_of(redis, 2) as (cluster, (still, _)),
+        cluster.client("slow", 0, channels="news") as slow,
+        cluster.client("fast", 1, channels="news") as fast,
+    ):
+        assert (await cluster.api.send("0", channel="news")).report["connections"] == 2
+        still.stop()
+        loop = asyncio.get_running_loop()
+        began = loop.time()
+        replies = await asyncio.gather(
+            *(cluster.api.send(str(number), channel="news") for number in range(1, 6))
+        )
+        # For the others nothing waited.
+        assert loop.time() - began < REPORT_TIMEOUT + 1
+        assert [reply.report for reply in replies] == [
+            {"workers": 2, "connections": 1, "dropped": 0, "unanswered": 1}
+        ] * 5
+        still.go_on()
+
+        async def back() -> bool:
+            return (await cluster.api.send("end", channel="news")).report["connections"] == 2
+
+        await eventually(back)
+        heard = [await fast.recv() for _ in range(6)]
+        assert sorted(heard) == [str(number) for number in range(6)]
+        late = []
+        while (message := await slow.recv()) != "end":
+            late.append(message)
+        # What it still had in its socket may have come; nothing out of order or twice.
+        assert late == [message for message in heard if message in late]
+        assert len(late) == len(set(late))
+
+
+@pytest.mark.parametrize(("api", "worker"), [("direct", "redis"), ("redis", "direct")])
+async def test_an_api_and_a_worker_that_disagree_on_the_method_both_say_so_and_go_on(
+    redis: RedisServer, api: str, worker: str
+) -> None:
+    def options(method: str) -> dict[str, str]:
+        return {**DIRECT, "messaging_method": method, "redis_host": redis.address, "token": TOKEN}
+
+    async with (
+        process("worker", **options(worker)) as one,
+        process("api", **options(api)) as other,
+    ):
+        caller = Caller(f"http://{await other.listening()}")
+        cluster = Cluster(api, [caller], [await one.listening()], [])
+        async with caller.http, cluster.client("user") as client:
+            assert (await caller.send("hello", user="user")).report["connections"] == 1
+            assert await client.recv() == "hello"
+            assert (await caller.subscribe("news", user="user")).report["connections"] == 1
+
+            def said(process: Process, here: str, there: str) -> bool:
+                words = ("different messaging methods", f"here={here}", f"there={there}")
+                return any(all(word in line for word in words) for line in process.log)
+
+            await eventually(lambda: said(one, worker, api) and said(other, api, worker))
