@@ -133,6 +133,17 @@ async def test_a_go_subscribe_reaches_every_connection_of_its_target(
     assert await heard(go, *clients) == [["hi"]] * 3
 
 
+async def test_a_go_api_finds_everybody_again_after_redis_was_emptied(
+    crowd: Crowd, redis: RedisServer, go: GoApi
+) -> None:
+    client = await crowd.use(go.claim("u", "s", "news"))
+    redis.empty()
+    assert go.send("lost", user="u") == 0
+    await eventually(lambda: bool(go.workers_of({"channel": "news"})))
+    assert go.send("hi", user="u", session="s") == 1
+    assert await client.next() == "hi"
+
+
 async def test_what_a_go_api_tells_needs_no_answer(redis: RedisServer, go: GoApi) -> None:
     async with node_up("worker", redis_host=redis.address) as (_, address):
         async with connect(f"ws://{address}/connect?claim={go.claim('u')}") as client:
