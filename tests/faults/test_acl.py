@@ -1,0 +1,109 @@
+"""A Redis user with the rights that `docs/operations.md` lists needs no more and no less."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.faults.support import goodbye
+from tests.support.cluster import Caller, Cluster, node_up
+from tests.support.eventually import eventually
+from tests.support.process import processes
+from tests.support.redis_server import RedisServer
+
+DOCS = Path(__file__).parents[2] / "docs" / "operations.md"
+PASSWORD = "redis-password"
+LEASE = 2.0
+CLAIMS = 50
+"""So many that the sets they enter are tidied."""
+
+OWN = {"acl|setuser", "acl|log", "config|resetstat", "keys", "auth", "client|setinfo"}
+"""What these tests do themselves, and what everybody may."""
+
+
+def rights(prefix: str, db: int) -> list[str]:
+    """The line of the documentation for these options."""
+    lines = [line.split() for line in DOCS.read_text().splitlines() if line.startswith("ACL ")]
+    [line] = [line for line in lines if f"~{prefix or 'claim:'}*" in line]
+    return [*line, *(["+select"] if db else [])]
+
+
+@pytest.fixture
+def server() -> Iterator[RedisServer]:
+    with RedisServer() as server:
+        yield server
+
+
+def refused(redis: Any) -> list[tuple[str, str]]:
+    """What Redis has refused to anybody."""
+    entries: list[dict[str, str]] = redis.execute_command("ACL", "LOG")
+    return [(entry["reason"], entry["object"]) for entry in entries]
+
+
+def used(redis: Any) -> set[str]:
+    """All commands that were carried out, in scripts too."""
+    stats = redis.info("commandstats")
+    done = {name for name, one in stats.items() if one["calls"] > one.get("rejected_calls", 0)}
+    return {name.removeprefix("cmdstat_") for name in done} - OWN
+
+
+@pytest.mark.parametrize(("prefix", "db"), [("dsock:", 0), ("", 2)])
+async def test_a_cluster_needs_exactly_the_rights_that_are_documented(
+    server: RedisServer, prefix: str, db: int
+) -> None:
+    line = rights(prefix, db)
+    with server.client(db=db) as redis:
+        redis.execute_command(*(word.replace("PASSWORD", PASSWORD) for word in line))
+        redis.config_resetstat()
+        as_user = {
+            "redis_host": server.address,
+            "redis_username": "dsock",
+            "redis_password": PASSWORD,
+            "redis_key_prefix": prefix,
+        }
+        api = node_up("api", **as_user, redis_db=db, worker_lease=LEASE, report_timeout=0.5)
+        options = {"redis_db": str(db), "worker_lease": f"{LEASE}s"}
+        async with api as (node, address), processes(2, "worker", **as_user, **options) as started:
+            caller = Caller(f"http://{address}")
+            async with caller.http:
+                workers = [await one.listening() for one in started]
+                cluster = Cluster("redis", [caller], workers, [node])
+                await everything(cluster)
+                async with cluster.client("u", worker=0, session="s", channels="news") as client:
+                    started[0].stop()
+                    await eventually(lambda: away(cluster), 5 * LEASE)
+                    started[0].go_on()
+                    assert await goodbye(client, within=10) == 1012
+                async with cluster.client("u", worker=1, session="s", channels="news"):
+                    await started[1].kill()
+                    await eventually(lambda: away(cluster), 5 * LEASE)
+        assert refused(redis) == []
+        assert used(redis) == {word[1:] for word in line if word.startswith("+")}
+
+
+async def everything(cluster: Cluster) -> None:
+    """Every call of the API, with clients and claims to meet."""
+    async with cluster.client("u", worker=0, session="s", channels="news") as client:
+        [shown] = (await cluster.api.info(user="u"))["connections"]
+        for _ in range(CLAIMS):
+            await cluster.api.claim("claims", session="s", channels="news")
+        assert (await cluster.api.send("hi", id=shown["id"])).report["connections"] == 1
+        assert await client.recv() == "hi"
+        for target in ({"user": "u", "session": "s"}, {"channel": "news"}):
+            for verb in ("subscribe", "unsubscribe"):
+                moved = await cluster.api.call("POST", f"/channel/{verb}/sport", **target)
+                assert moved.report["connections"] == 1
+            assert (await cluster.api.send("hi", **target)).report["connections"] == 1
+        alone = await cluster.api.claim("alone", channels="news")
+        assert (await cluster.api.unsubscribe("news", user="alone")).status == 200
+        [claim] = (await cluster.api.info(user="alone"))["claims"]
+        assert (claim["id"], claim["channels"]) == (alone, [])
+        assert (await cluster.api.disconnect(user="claims")).status == 200
+        assert (await cluster.api.disconnect(user="u")).report["connections"] == 1
+
+
+async def away(cluster: Cluster) -> bool:
+    return not (await cluster.api.info(user="u"))["connections"]
