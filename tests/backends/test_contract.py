@@ -140,7 +140,7 @@ async def test_a_pending_connection_is_told_and_not_shown(
     line = Line("line", "user", None, {"news": None})
     members[1].recorder.lines.append(line)
     await members[1].membership.open_routes(line)
-    assert await members[1].membership.take(Claim("none", "user", None, (), 0)) is None
+    assert await members[1].membership.take(Claim("none", "user", None, (), 0)) is False
     for target in (ToUser("user"), ToChannel("news")):
         assert (await backend.publish(Disconnect(target))).connections == 1
         assert await ids(backend, target) == []

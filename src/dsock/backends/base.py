@@ -55,9 +55,9 @@ class Membership(Protocol):
         """From now on, who asks where this connection is finds this worker. Holds for all
         that is asked of this membership later; fails, at the latest, in `record`."""
 
-    async def take(self, claim: Claim) -> Claim | None:
-        """Use the claim up if it still reads as `claim`: exactly one caller gets `claim`
-        back. A claim that reads otherwise now is not used up but returned; None: gone."""
+    async def take(self, claim: Claim) -> Claim | bool:
+        """Use the claim up if it still reads as `claim`: true for exactly one caller. A
+        claim that reads otherwise now is not used up but returned; false: it is gone."""
 
     async def record(self, connection: Held) -> None:
         """Show the connection to the cluster."""

@@ -95,11 +95,12 @@ class MemoryMembership:
 
     async def open_routes(self, connection: Held) -> None: ...
 
-    async def take(self, claim: Claim) -> Claim | None:
+    async def take(self, claim: Claim) -> Claim | bool:
         now = self._claims.get(claim.id)
-        if now == claim:
-            self._claims.remove(claim)
-        return now
+        if now != claim:
+            return now or False
+        self._claims.remove(claim)
+        return True
 
     async def record(self, connection: Held) -> None:
         # Unless it was forgotten meanwhile.

@@ -154,9 +154,12 @@ class Admission:
         for _ in range(TRIES):
             _require_alive(connection)
             now = await membership.take(claim)
-            if now == claim:
+            if now is True:
                 return
-            if now is None or (now.user, now.session) != (claim.user, claim.session):
+            # One that reads as before, and yet is not it, has a name that is no text.
+            if now is False or now == claim:
+                raise MissingClaim
+            if (now.user, now.session) != (claim.user, claim.session):
                 raise MissingClaim
             # Subscribed or unsubscribed since it was read: catch up, and try again.
             for channel in now.channels:

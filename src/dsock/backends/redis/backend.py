@@ -14,7 +14,7 @@ from redis.exceptions import AuthenticationError, ResponseError
 from dsock.backends.base import Recipient
 from dsock.backends.redis.carrier import Mailboxes, NewCarrier
 from dsock.backends.redis.claims import Claims
-from dsock.backends.redis.connections import connection_factory, shown_address
+from dsock.backends.redis.connections import connection_factory, database_of, shown_address
 from dsock.backends.redis.direct.reception import Reception
 from dsock.backends.redis.directory import Directory
 from dsock.backends.redis.keys import Keys
@@ -44,7 +44,7 @@ class RedisBackend:
     ) -> None:
         self._settings = settings
         self._notify = notify
-        self._keys = Keys(settings.redis_key_prefix)
+        self._keys = Keys(settings.redis_key_prefix, database_of(settings))
         connect, listen = connection_factory(settings, decode=True), connection_factory(settings)
         self._writes = _pipe(connect, settings, lambda ok, why: notify(BackendReached(ok, why)))
         self._reads = _pipe(connect, settings, lambda ok, why: None)

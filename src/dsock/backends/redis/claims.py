@@ -117,7 +117,7 @@ class Claims:
                 )
             await asyncio.gather(*calls)
 
-    async def take(self, claim: Claim) -> Claim | None:
+    async def take(self, claim: Claim) -> Claim | bool:
         reply = await self._pipe.call(
             *("EVAL", scripts.TAKE_CLAIM, 1, self._keys.claim(claim.id)),
             *(claim.user, claim.session or "", claim.channels_text()),
@@ -125,11 +125,11 @@ class Claims:
         )
         if reply:
             found = _claim(claim.id, reply)
-            return found[0] if found else None
+            return found[0] if found else False
         for key in self._places(claim):
             # Only tidying: who looks the claim up finds it gone.
             self._pipe.call("SREM", key, claim.id).add_done_callback(_ignore)
-        return claim
+        return True
 
     async def _select(self, target: Target) -> list[tuple[Claim, int]]:
         key = self._keys.claims_of(target)

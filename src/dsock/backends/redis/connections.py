@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import functools
 from typing import Any
 
 from redis.asyncio.connection import (
@@ -22,7 +22,7 @@ DEFAULT_HOST, DEFAULT_PORT = "localhost", 6379
 
 def connection_factory(
     settings: Settings, decode: bool = False
-) -> Callable[[], AbstractConnection]:
+) -> functools.partial[AbstractConnection]:
     """Makes connections that do not retry and do not time out by themselves: `Pipe` and
     `Mailbox` know better when to. Raises `StartError` for an address that is none."""
     common: dict[str, Any] = {
@@ -41,7 +41,7 @@ def connection_factory(
             raise StartError("redis_url must begin with redis://, rediss:// or unix://") from None
         kind: type[AbstractConnection] = pool.connection_class
         given = {**pool.connection_kwargs, **common}
-        return lambda: kind(**given)
+        return functools.partial(kind, **given)
     host, port = _address(settings.redis_host or DEFAULT_HOST)
     given = {
         **common,
@@ -51,8 +51,13 @@ def connection_factory(
         "username": settings.redis_username or None,
         "password": settings.redis_password or None,
     }
-    kind = SSLConnection if settings.redis_tls else Connection
-    return lambda: kind(**given)
+    kind: type[AbstractConnection] = SSLConnection if settings.redis_tls else Connection
+    return functools.partial(kind, **given)
+
+
+def database_of(settings: Settings) -> int:
+    """The number of the database in Redis. Raises `StartError`."""
+    return int(connection_factory(settings).keywords.get("db") or 0)
 
 
 def _address(text: str) -> tuple[str, int]:

@@ -14,9 +14,11 @@ from dsock.target import Target, ToChannel, ToConnection, ToUser
 
 @dataclass(frozen=True, slots=True)
 class Keys:
-    """`prefix` lets several brokers share one Redis."""
+    """`prefix` lets several brokers share one Redis; so does `database`, which channels do
+    not know by themselves."""
 
     prefix: str = ""
+    database: int = 0
 
     # Those of the Go dSock.
 
@@ -62,8 +64,12 @@ class Keys:
         return f"{self.prefix}channel-workers:{target.channel}"
 
     def workers(self) -> str:
-        """Sorted set: worker id, time of its last beat. Also the mailbox of all workers."""
+        """Sorted set: worker id, time of its last beat."""
         return f"{self.prefix}workers"
+
+    def everyone(self) -> str:
+        """In place of a worker's id: the mailbox that all workers have beside their own."""
+        return f"workers:{self.database}" if self.database else "workers"
 
     def records(self, worker: str) -> str:
         """Set of all that a worker has written, for whoever has to remove it."""

@@ -129,7 +129,7 @@ class RedisMembership:
         # Only asked for: what comes later in the pipe comes after it, and `record` waits.
         self._open(connection)
 
-    async def take(self, claim: Claim) -> Claim | None:
+    async def take(self, claim: Claim) -> Claim | bool:
         return await self._claims.take(claim)
 
     async def record(self, connection: Held) -> None:
@@ -383,6 +383,6 @@ class RedisMembership:
         return (
             keys.mailbox(self.id),
             keys.mailbox_of_actions(self.id),
-            keys.workers(),
-            keys.mailbox_of_actions("workers"),
+            keys.mailbox(keys.everyone()),
+            keys.mailbox_of_actions(keys.everyone()),
         )

@@ -26,9 +26,6 @@ from dsock.wire.codec import Letter, Probe, Unreadable, decode_answers, encode_p
 PROBE = 1.0
 """Seconds between two probes of the reply channel."""
 
-EVERY_WORKER = "workers"
-"""The worker id whose mailbox is everyone's."""
-
 log = structlog.stdlib.get_logger("dsock.redis")
 
 
@@ -157,7 +154,7 @@ class Publisher:
     async def _tell(self, letter: Letter, awaited: _Awaited, everyone: bool) -> int:
         """Have it brought; returns how many of the told have not said that they have it."""
         if everyone:
-            [call] = self._mailboxes.carry((EVERY_WORKER,), letter)
+            [call] = self._mailboxes.carry((self._keys.everyone(),), letter)
             awaited.receivers = await call
             return 0
         told = tuple(awaited.waiting)

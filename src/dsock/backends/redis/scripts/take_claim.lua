@@ -1,8 +1,17 @@
 -- Use a claim up if it still reads as the caller has read it.
 -- KEYS[1] claim:$id   ARGV[1] user, ARGV[2] session or '', ARGV[3] channels or ''
 -- Returns {} taken; else what read_claim would.
+-- Another program may have written a channel twice, or an empty one: read them as we do.
 local now = redis.call('HMGET', KEYS[1], 'user', 'session', 'channels')
-if now[1] == ARGV[1] and (now[2] or '') == ARGV[2] and (now[3] or '') == ARGV[3] then
+local channels, seen = {}, {}
+for name in string.gmatch(now[3] or '', '[^,]+') do
+  if not seen[name] then
+    seen[name] = true
+    channels[#channels + 1] = name
+  end
+end
+channels = table.concat(channels, ',')
+if now[1] == ARGV[1] and (now[2] or '') == ARGV[2] and channels == ARGV[3] then
   redis.call('DEL', KEYS[1])
   return {}
 end
