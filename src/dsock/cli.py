@@ -12,6 +12,7 @@ from typing import Any, NoReturn
 from dsock import __version__
 from dsock.errors import StartError
 from dsock.settings import default_text, load, option_fields
+from dsock.terminal import commands as terminal
 
 ROLES = {
     "serve": "API and worker in one process, on one port",
@@ -22,9 +23,12 @@ ROLES = {
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; returns the exit status: 0 after a clean stop, 2 when it could not
-    start."""
-    options = _options(sys.argv[1:] if arguments is None else arguments)
+    start. The commands of the terminal have more (`dsock.terminal.failures`)."""
+    parser = _parser()
+    options = _options(parser, sys.argv[1:] if arguments is None else arguments)
     role = options.pop("role")
+    if role in terminal.COMMANDS:
+        return terminal.run(role, options, parser)
     try:
         return _run(role, options)
     except StartError as error:
@@ -32,9 +36,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 2
 
 
-def _options(arguments: Sequence[str]) -> dict[str, Any]:
-    parser = _parser()
+def _options(parser: argparse.ArgumentParser, arguments: Sequence[str]) -> dict[str, Any]:
     known, rest = parser.parse_known_args(arguments)
+    if rest and known.role in terminal.COMMANDS:
+        terminal.refuse(known.role, rest, parser)
     for argument in rest:
         # Without values, which may be secrets.
         name = argument.partition("=")[0]
@@ -95,7 +100,7 @@ def _parser() -> argparse.ArgumentParser:
         prog="dsock", description="A distributed WebSocket broker.", allow_abbrev=False
     )
     parser.add_argument("--version", action="version", version=f"dsock {__version__}")
-    commands = parser.add_subparsers(dest="role", required=True, metavar="|".join(ROLES))
+    commands = parser.add_subparsers(dest="role", required=True, metavar="COMMAND")
     for role, text in ROLES.items():
         command = commands.add_parser(
             role,
@@ -109,6 +114,7 @@ def _parser() -> argparse.ArgumentParser:
         for option in option_fields():
             if option.metadata["only"] in ("", role) or role == "serve":
                 _add(command, option)
+    terminal.add_commands(commands)
     return parser
 
 
