@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any, ClassVar, NamedTuple
 
+from dsock.terminal.words import counted
+
 OK = 0
 REFUSED = 1
 MISUSED = 2
@@ -55,7 +57,11 @@ class Refused(Failure):
         content = answer.content
         lines = [str(content.get("error") or f"refused with status {answer.status}")]
         if report := content.get("report"):
-            lines.append(f"told {report['workers']}, unanswered {report['unanswered']}")
+            lines.append(
+                f"told {counted(report['workers'], 'worker')}, "
+                f"{report['unanswered']} did not answer, "
+                f"{counted(report['connections'], 'connection')} matched"
+            )
         named = [str(content["errorCode"])] if content.get("errorCode") else []
         named += [f"request {content['requestId']}"] if content.get("requestId") else []
         lines += [", ".join(named), hint]
