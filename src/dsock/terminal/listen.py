@@ -134,7 +134,7 @@ def _show_json(message: str | bytes) -> None:
         "data": message if isinstance(message, str) else base64.b64encode(message).decode(),
     }
     # As ASCII: JSON does not escape every character that drives a terminal.
-    hand_on(json.dumps(line).encode())
+    hand_on(json.dumps(line, separators=(",", ":")).encode())
 
 
 def _goodbye(closed: ConnectionClosed) -> str:
