@@ -86,10 +86,14 @@ class Terminal:
 
     @asynccontextmanager
     async def start(
-        self, *arguments: str, stdout: int = asyncio.subprocess.PIPE, **environment: str
+        self,
+        *arguments: str,
+        stdin: int = asyncio.subprocess.PIPE,
+        stdout: int = asyncio.subprocess.PIPE,
+        **environment: str,
     ) -> AsyncIterator[Running]:
         """A command that runs inside this context."""
-        process = await self._start(arguments, environment, stdout)
+        process = await self._start(arguments, environment, stdin, stdout)
         try:
             yield Running(process)
         finally:
@@ -101,12 +105,13 @@ class Terminal:
         self,
         arguments: tuple[str, ...],
         environment: dict[str, str],
+        stdin: int = asyncio.subprocess.PIPE,
         stdout: int = asyncio.subprocess.PIPE,
     ) -> asyncio.subprocess.Process:
         return await asyncio.create_subprocess_exec(
             *(sys.executable, "-m", "dsock", *arguments),
             env=self.environment | environment,
-            stdin=asyncio.subprocess.PIPE,
+            stdin=stdin,
             stdout=stdout,
             stderr=asyncio.subprocess.PIPE,
         )

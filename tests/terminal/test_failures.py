@@ -174,12 +174,17 @@ async def test_an_answer_of_something_else_is_not_taken_for_one_of_dsock() -> No
         return PlainTextResponse("<h1>Bad gateway</h1>", 502)
 
     async def nearly(_: Request) -> Response:
-        return JSONResponse({"success": True, "report": "fine"})
+        return JSONResponse({"success": True, "report": "fine", "claim": {"id": "a\r\nb: c"}})
 
-    routes = [Route("/info", other), Route("/send", nearly, methods=["POST"])]
+    paths = ["/send", "/claim"]
+    routes = [Route("/info", other), *(Route(path, nearly, methods=["POST"]) for path in paths)]
     async with web(Rules(), *routes) as address:
         terminal = Terminal(f"http://{address}")
-        for arguments in (["info", "--user", "1"], ["send", "--user", "1", "x"]):
+        for arguments in (
+            ["info", "--user", "1"],
+            ["send", "--user", "1", "x"],
+            ["listen", "--user", "1"],
+        ):
             done = await terminal(*arguments)
             assert (done.status, done.out) == (3, b"")
             assert "dSock API" in done.err

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import time
 from pathlib import Path
 
@@ -89,6 +90,20 @@ async def test_standard_input_is_sent_byte_for_byte(
         done = await terminal("send", "--user", "42", "--binary", *arguments, stdin=body)
         assert done.status == 0
         assert await client.recv() == body
+
+
+async def test_who_types_a_message_is_told_how_to_end_it(node: Cluster, terminal: Terminal) -> None:
+    keyboard, tty = os.openpty()
+    async with (
+        node.client("42") as client,
+        terminal.start("send", "--user", "42", stdin=tty) as command,
+    ):
+        os.close(tty)
+        assert "Ctrl-D" in await command.aside()
+        os.write(keyboard, b"typed\n\x04")
+        assert await client.recv() == "typed\n"
+        assert (await command.ended()).status == 0
+    os.close(keyboard)
 
 
 async def test_a_file_is_sent_byte_for_byte(

@@ -55,9 +55,13 @@ def secret_in(path: str, name: str) -> str:
 
 def for_header(secret: str, name: str) -> str:
     """The secret, if a header can carry it. Raises `Misused`."""
-    if not (secret.isascii() and secret.isprintable()) or " " in secret:
+    if not _sendable(secret):
         raise Misused(f"{name}: only visible ASCII characters can be sent")
     return secret
+
+
+def _sendable(text: str) -> bool:
+    return text.isascii() and text.isprintable() and " " not in text
 
 
 def _token(path: str | None, environment: Mapping[str, str]) -> tuple[str | None, str]:
@@ -83,7 +87,7 @@ def _address(name: str, text: str, *schemes: str) -> SplitResult:
     except ValueError:
         good = False
     # Not repeated: an address may hold a password.
-    if not good or not text.isprintable() or " " in text or parts.fragment:
+    if not good or not _sendable(text) or parts.fragment:
         raise Misused(f"{name}: not an address such as {schemes[0]}://localhost:6241")
     if parts.username or parts.password:
         raise Misused(f"{name}: no user and password in an address, please")

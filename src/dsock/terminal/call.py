@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
-from contextlib import suppress
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from http.client import HTTPConnection, HTTPException, HTTPMessage, HTTPResponse, HTTPSConnection
 from typing import IO, Any
 from urllib.error import HTTPError, URLError
@@ -17,6 +17,7 @@ from urllib.request import (
     build_opener,
 )
 
+from dsock.errors import InvalidClaimId
 from dsock.terminal.access import Access
 from dsock.terminal.failures import Answer, Refused, Unreached
 
@@ -71,7 +72,8 @@ class Api:
         except URLError as error:
             # urllib has caught what went wrong before the answer began.
             raise Unreached(_unreached(url, error.reason)) from None
-        except (OSError, HTTPException) as error:
+        # UnicodeError: a host that cannot be one.
+        except (OSError, HTTPException, UnicodeError) as error:
             raise Unreached(_unreached(url, error)) from None
 
     def _hint(self, answer: Answer) -> str:
@@ -112,6 +114,15 @@ class _Http(HTTPHandler):
 class _Https(HTTPSHandler):
     def https_open(self, req: Request) -> HTTPResponse:
         return self.do_open(_ListeningSecure, req)
+
+
+@contextmanager
+def reading(url: str) -> Iterator[None]:
+    """Around code that takes an answer to be one of dSock's. Raises `Unreached` if it is not."""
+    try:
+        yield
+    except (KeyError, TypeError, ValueError, AttributeError, InvalidClaimId):
+        raise Unreached(f"what {url} answers is no answer of a dSock API") from None
 
 
 def answer_of(status: int, body: bytes) -> Answer | None:

@@ -52,7 +52,7 @@ def dial(url: str, credential: Credential) -> ClientConnection:
     except WebSocketException as error:
         # Its text may repeat a header.
         raise Unreached(f"no WebSocket with {shown}: {type(error).__name__}") from None
-    except (OSError, EOFError, ImportError) as error:
+    except (OSError, EOFError, UnicodeError, ImportError) as error:
         raise Unreached(f"{shown} was not reached: {reason_of(error)}") from None
 
 

@@ -56,11 +56,11 @@ class Refused(Failure):
     def __init__(self, answer: Answer, hint: str = "") -> None:
         content = answer.content
         lines = [str(content.get("error") or f"refused with status {answer.status}")]
-        if report := content.get("report"):
+        if isinstance(report := content.get("report"), dict):
             lines.append(
-                f"told {counted(report['workers'], 'worker')}, "
-                f"{report['unanswered']} did not answer, "
-                f"{counted(report['connections'], 'connection')} matched"
+                f"told {counted(report.get('workers', 0), 'worker')}, "
+                f"{report.get('unanswered', 0)} did not answer, "
+                f"{counted(report.get('connections', 0), 'connection')} matched"
             )
         named = [str(content["errorCode"])] if content.get("errorCode") else []
         named += [f"request {content['requestId']}"] if content.get("requestId") else []

@@ -17,7 +17,7 @@ from dsock import names
 from dsock.errors import InvalidClaimId
 from dsock.terminal import words
 from dsock.terminal.access import Access, connect_url, for_header, secret_in
-from dsock.terminal.call import Api
+from dsock.terminal.call import Api, reading
 from dsock.terminal.dial import Credential, dial, place
 from dsock.terminal.failures import OK, Closed, Failure, Misused
 from dsock.terminal.output import aside, hand_on, say
@@ -35,7 +35,7 @@ def listen(options: Namespace, environment: Mapping[str, str], access: Access) -
     """Print messages until Ctrl-C; returns the exit status. Raises `Failure`."""
     _check(options)
     url = connect_url(options.connect_url, environment, access.url)
-    credential = _credentials(options, Api(access))
+    credential = _credentials(options, access)
     show = _show_json if options.json else _show_text
     # A claim is used up by connecting.
     once = options.once or options.claim is not None
@@ -95,12 +95,14 @@ def _check(options: Namespace) -> None:
             raise Misused(f"--claim: {error}") from None
 
 
-def _credentials(options: Namespace, api: Api) -> Callable[[], Credential]:
+def _credentials(options: Namespace, access: Access) -> Callable[[], Credential]:
     """What gives a credential for each new connection."""
 
     def new_claim() -> Credential:
         asked = {name: getattr(options, name) for name in ("user", "session", "channels")}
-        return Credential(claim=api.call("POST", "/claim", asked).content["claim"]["id"])
+        made = Api(access).call("POST", "/claim", asked)
+        with reading(access.url):
+            return Credential(claim=names.claim_id(made.content["claim"]["id"]))
 
     def jwt() -> Credential:
         # Read each time: whoever keeps the file fresh may have written a new one.

@@ -8,8 +8,8 @@ from collections.abc import Mapping
 
 from dsock.terminal import output, verbs
 from dsock.terminal.access import access
-from dsock.terminal.call import Api
-from dsock.terminal.failures import INTERRUPTED, OK, REFUSED, Failure, Unreached
+from dsock.terminal.call import Api, reading
+from dsock.terminal.failures import INTERRUPTED, OK, REFUSED, Failure
 
 _VERBS = {
     "claim": verbs.claim,
@@ -61,10 +61,8 @@ def _run(
         from dsock.terminal.listen import listen
 
         return listen(options, environment, reached)
-    try:
+    with reading(reached.url):
         told = _VERBS[name](Api(reached), options)
-    except (KeyError, TypeError, ValueError, AttributeError):
-        raise Unreached(f"what {reached.url} answers is no answer of a dSock API") from None
     if options.json:
         output.hand_on(told.answer.body)
         return OK
