@@ -70,7 +70,9 @@ class Terminal:
         self.environment = {
             name: text
             for name, text in os.environ.items()
-            if not name.startswith("DSOCK_") and not name.lower().endswith("_proxy")
+            if not name.startswith("DSOCK_")
+            and not name.lower().endswith("_proxy")
+            and name != "PYTHONUNBUFFERED"
         }
         self.environment |= {"DSOCK_URL": url, "TZ": "UTC", "LC_ALL": "C.UTF-8"}
         if token:
