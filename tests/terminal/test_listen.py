@@ -63,7 +63,10 @@ async def test_as_json_each_message_is_an_object_and_whole(
     async with listening(terminal, "--user", "42", "--json") as listener:
         await node.api.send(text, user="42")
         await node.api.send(data, "binary", user="42")
-        one, two = json.loads(await listener.line()), json.loads(await listener.line())
+        lines = [await listener.line(), await listener.line()]
+    # Neither can JSON drive the terminal.
+    assert "".join(lines).isprintable()
+    one, two = map(json.loads, lines)
     assert (one["type"], one["data"]) == ("text", text)
     assert (two["type"], base64.b64decode(two["data"])) == ("binary", data)
     assert abs(datetime.fromisoformat(one["time"]).timestamp() - time.time()) < 60
@@ -145,6 +148,20 @@ async def test_ctrl_c_ends_it_with_success_and_a_goodbye(node: Cluster, terminal
         return not (await node.api.info(user="42"))["connections"]
 
     await eventually(left)
+
+
+async def test_the_worker_hears_that_all_is_well(terminal: Terminal) -> None:
+    code = asyncio.get_running_loop().create_future()
+
+    async def client(client: ServerConnection) -> None:
+        await client.wait_closed()
+        code.set_result(client.close_code)
+
+    async with worker(client) as url:
+        async with listening(terminal, "--user", "42", "--connect-url", url) as listener:
+            listener.interrupt()
+            assert (await listener.ended()).status == 0
+        assert await code == 1000
 
 
 async def test_a_disconnect_ends_it_with_the_code_and_the_reason(

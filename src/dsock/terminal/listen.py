@@ -8,10 +8,10 @@ import random
 import time
 from argparse import Namespace
 from collections.abc import Callable, Mapping
+from contextlib import closing
 from datetime import datetime
 
 from websockets.exceptions import ConnectionClosed
-from websockets.sync.client import ClientConnection
 
 from dsock import names
 from dsock.errors import InvalidClaimId
@@ -43,10 +43,13 @@ def listen(options: Namespace, environment: Mapping[str, str], access: Access) -
     try:
         while True:
             try:
-                with dial(url, credential()) as connection:
+                # closing() says goodbye with 1000 when Ctrl-C ends this; the connection
+                # itself would call that a failure.
+                with dial(url, credential()) as connection, closing(connection):
                     connected = True
                     aside(f"listening at {place(url)}; Ctrl-C ends")
-                    _hear(connection, show)
+                    while True:
+                        show(connection.recv())
             except ConnectionClosed as closed:
                 why = _goodbye(closed)
                 if once or closed.rcvd is None or closed.rcvd.code not in COME_BACK:
@@ -111,15 +114,6 @@ def _credentials(options: Namespace, access: Access) -> Callable[[], Credential]
     if options.claim is not None:
         return lambda: Credential(claim=options.claim)
     return jwt if options.jwt_file else new_claim
-
-
-def _hear(connection: ClientConnection, show: Show) -> None:
-    """Print what comes until the connection is closed. Raises `ConnectionClosed`."""
-    try:
-        while True:
-            show(connection.recv())
-    finally:
-        connection.close()
 
 
 def _show_text(message: str | bytes) -> None:
