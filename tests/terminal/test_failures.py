@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import sys
 from pathlib import Path
 
 import pytest
@@ -219,6 +220,13 @@ async def test_output_that_nobody_reads_any_more_is_no_failure(terminal: Termina
         os.close(writing)
         done = await command.ended()
     assert (done.status, done.err) == (0, "")
+
+
+async def test_output_that_nobody_wants_is_not_missed(terminal: Terminal) -> None:
+    shell = f"exec {sys.executable} -m dsock info --user 1 --json >&- 2>&-"
+    process = await asyncio.create_subprocess_exec("sh", "-c", shell, env=terminal.environment)
+    async with asyncio.timeout(PATIENCE):
+        assert await process.wait() == 0
 
 
 async def test_output_that_cannot_be_written_is_a_failure(terminal: Terminal) -> None:

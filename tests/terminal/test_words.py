@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import Any
 
 import pytest
+from hypothesis import given, strategies
 
 from dsock.claim import YEAR_10000
 from dsock.terminal.words import HEX_BYTES, clock, escaped, hexed, info, told, when
@@ -27,6 +28,13 @@ NOON = datetime(2026, 3, 4, 12, 0, 0).timestamp()
 )
 def test_nothing_that_drives_a_terminal_is_left(text: str, shown: str) -> None:
     assert escaped(text) == shown
+
+
+@given(strategies.text())
+def test_whatever_comes_stays_on_its_line(text: str) -> None:
+    shown = escaped(text)
+    assert shown.translate({0x200C: None, 0x200D: None}).isprintable()
+    assert escaped(shown) == shown
 
 
 def test_a_binary_message_is_its_size_and_its_beginning() -> None:

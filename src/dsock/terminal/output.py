@@ -5,12 +5,17 @@ from __future__ import annotations
 import io
 import os
 import sys
+from typing import TextIO
 
 from dsock.terminal.words import escaped
 
 
 def prepare() -> None:
     """Whatever has to be shown can be shown, in any locale, and is shown at once."""
+    # Python has None for what whoever started us has closed; the next file that is opened
+    # would take its place.
+    sys.stdout = sys.stdout or _nowhere()
+    sys.stderr = sys.stderr or _nowhere()
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace", line_buffering=True)
 
@@ -37,3 +42,7 @@ def mute() -> None:
     nowhere = os.open(os.devnull, os.O_WRONLY)
     os.dup2(nowhere, sys.stdout.fileno())
     os.close(nowhere)
+
+
+def _nowhere() -> TextIO:
+    return open(os.devnull, "w")
