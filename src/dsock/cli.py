@@ -1,7 +1,7 @@
-"""The command `dsock`: a parser, and a table of commands behind it.
+"""The command `dsock`: its parser, the nodes, and `dsock config`.
 
-A command is a function that adds its own parser and sets `run` there: a function that is
-given the parsed options and returns the exit status.
+A command adds its own parser and sets `run` there: a function that is given the parsed
+options and returns the exit status.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from dsock.config.flags import add_flags, given
 from dsock.config.sources import Loaded, load
 from dsock.errors import StartError
 from dsock.settings import flag, option_fields, variable
+from dsock.terminal.commands import add_commands
 
 if TYPE_CHECKING:
     Commands = argparse._SubParsersAction[Any]
@@ -33,7 +34,7 @@ ROLES = {
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command; returns its exit status: 0 after a clean end, 2 when it could not
-    start."""
+    start. The commands of the terminal have more (`dsock.terminal.failures`)."""
     options = _parser().parse_args(arguments)
     run: Callable[[argparse.Namespace], int] = options.run
     try:
@@ -58,17 +59,15 @@ def _add_config(commands: Commands) -> None:
     command.set_defaults(run=_show_config)
 
 
-COMMANDS: tuple[Callable[[Commands], None], ...] = (_add_roles, _add_config)
-
-
 def _parser() -> argparse.ArgumentParser:
     parser = _Parser(
         prog="dsock", description="A distributed WebSocket broker.", allow_abbrev=False
     )
     parser.add_argument("--version", action="version", version=f"dsock {__version__}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    for add in COMMANDS:
-        add(commands)
+    _add_roles(commands)
+    _add_config(commands)
+    add_commands(commands, parser)
     return parser
 
 

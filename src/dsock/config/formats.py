@@ -48,7 +48,7 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 def _yaml(text: str) -> Any:
     # Only who has such a file waits for the library to load.
-    import yaml  # type: ignore[import-untyped]
+    import yaml
 
     root = yaml.compose(text, yaml.SafeLoader)
     if root is None:

@@ -39,9 +39,7 @@ def connection_factory(
             pool = ConnectionPool.from_url(settings.redis_url)
         except ValueError:
             raise StartError("redis_url must begin with redis://, rediss:// or unix://") from None
-        kind: type[AbstractConnection] = pool.connection_class
-        given = {**pool.connection_kwargs, **common}
-        return functools.partial(kind, **given)
+        return functools.partial(pool.connection_class, **{**pool.connection_kwargs, **common})
     host, port = _address(settings.redis_host or DEFAULT_HOST)
     given = {
         **common,
