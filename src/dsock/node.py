@@ -142,6 +142,7 @@ class Node:
                 self._notify,
                 send_buffer_limit=settings.send_buffer_limit,
                 max_client_message_size=settings.max_client_message_size,
+                compress_from=settings.compression_min_size if settings.compression else None,
                 ping_interval=settings.ping_interval,
                 ping_timeout=settings.ping_timeout,
                 send_timeout=settings.send_timeout,

@@ -28,7 +28,11 @@ def rights(prefix: str, db: int) -> list[str]:
     """The line of the documentation for these options."""
     lines = [line.split() for line in DOCS.read_text().splitlines() if line.startswith("ACL ")]
     [line] = [line for line in lines if f"~{prefix or 'claim:'}*" in line]
-    return [*line, *(["+select"] if db else [])]
+    if not db:
+        return line
+    # What the page says about databases.
+    named = {"&workers": f"&workers:{db}", "&workers:channel": f"&workers:{db}:channel"}
+    return [*(named.get(word, word) for word in line), "+select"]
 
 
 @pytest.fixture

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import time
+import zlib
 from base64 import b64decode
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 from uuid import uuid4
 
 from websockets.exceptions import InvalidHandshake as ExtensionRefused
@@ -78,13 +80,14 @@ class Admission:
             raise OriginRefused
         protocols = upgrade.tokens(b"sec-websocket-protocol")
         protocol = select_protocol(protocols)
-        extension, inflate_bits = _negotiate_deflate(upgrade.header(b"sec-websocket-extensions"))
+        deflate = _negotiate_deflate(upgrade.header(b"sec-websocket-extensions"))
         claim = await self._read(
             find_credential(upgrade.query, upgrade.header(b"authorization"), protocols)
         )
         # It may have begun to drain, or lost its lease, while the claim was read.
         membership = self._membership()
-        connection = self._connection(claim)
+        compresses = self._worker.compress_from is not None and deflate.any_window
+        connection = self._connection(claim, deflates=compresses)
         upgrade.on_lost = lambda: connection.close(Goodbye.CLIENT_LEFT)
         if upgrade.transport.is_closing():
             raise MissingClaim  # nobody will read this
@@ -95,8 +98,8 @@ class Admission:
             connection.close(Goodbye.FAILED)
             raise
         early = upgrade.hand_over(connection)
-        head = _switching(key, protocol, extension, request_id)
-        connection.opened(upgrade.transport, head, inflate_bits)
+        head = _switching(key, protocol, deflate.answer, request_id)
+        connection.opened(upgrade.transport, head, deflate.inflate_bits)
         self._worker.opened(connection)
         if early:
             connection.data_received(early)
@@ -131,9 +134,9 @@ class Admission:
             raise MissingClaim
         return claim
 
-    def _connection(self, claim: Claim) -> Connection:
+    def _connection(self, claim: Claim, deflates: bool) -> Connection:
         channels = names.merged(claim.channels, self._policy.default_channels)
-        return Connection(self._worker, str(uuid4()), claim.user, claim.session, channels)
+        return Connection(self._worker, str(uuid4()), claim.user, claim.session, channels, deflates)
 
     async def _enter(self, membership: Membership, connection: Connection, claim: Claim) -> None:
         """From pending to recorded. Routes open before the claim is taken, so that whoever
@@ -197,8 +200,18 @@ def _handshake_key(upgrade: Upgrade) -> str:
     return keys[0]
 
 
-def _negotiate_deflate(offers: Sequence[str]) -> tuple[str | None, int]:
-    """The answer to an offer of permessage-deflate, and the client's window in bits."""
+class _Deflate(NamedTuple):
+    """What was agreed about permessage-deflate (RFC 7692): `answer` is the header's value,
+    `inflate_bits` the client's window, `any_window` whether it takes messages that were
+    compressed with the largest, which all such clients share."""
+
+    answer: str | None = None
+    inflate_bits: int = 0
+    any_window: bool = False
+
+
+def _negotiate_deflate(offers: Sequence[str]) -> _Deflate:
+    """The answer to an offer of permessage-deflate, if there is one."""
     try:
         for name, parameters in (offer for line in offers for offer in parse_extension(line)):
             if name == _DEFLATE.name:
@@ -209,10 +222,14 @@ def _negotiate_deflate(offers: Sequence[str]) -> tuple[str | None, int]:
                 text = "; ".join(
                     key if value is None else f"{key}={value}" for key, value in agreed
                 )
-                return f"{name}; {text}" if text else name, extension.remote_max_window_bits
+                return _Deflate(
+                    answer=f"{name}; {text}" if text else name,
+                    inflate_bits=extension.remote_max_window_bits,
+                    any_window=extension.local_max_window_bits == zlib.MAX_WBITS,
+                )
     except ExtensionRefused:
         raise InvalidHandshake from None
-    return None, 0
+    return _Deflate()
 
 
 def _switching(key: str, protocol: str | None, extension: str | None, request_id: str) -> bytes:

@@ -17,7 +17,6 @@ from websockets.protocol import OPEN, Side
 from websockets.protocol import Protocol as FrameReader
 
 from dsock.close import Goodbye
-from dsock.command import MessageType
 
 CLOSE_TIMEOUT = 0.9
 """Seconds after a close frame until the socket is cut, whatever the peer does."""
@@ -30,12 +29,6 @@ _FAULTS: dict[int, Goodbye] = {
     CloseCode.MESSAGE_TOO_BIG: Goodbye.TOO_BIG,
     CloseCode.INTERNAL_ERROR: Goodbye.FAILED,
 }
-
-
-def encode_frame(type: MessageType, body: bytes) -> bytes:
-    """The one frame that all receivers of a message share: a server masks nothing
-    (RFC 6455, section 5.1)."""
-    return Frame(Opcode(type.value), body).serialize(mask=False)
 
 
 def _fault(reader: FrameReader) -> Goodbye | None:
@@ -81,6 +74,7 @@ class Connection(asyncio.Protocol):
         "_waiting",
         "_waiting_size",
         "channels",
+        "deflates",
         "flowing",
         "goodbye",
         "id",
@@ -102,6 +96,7 @@ class Connection(asyncio.Protocol):
         user: str,
         session: str | None,
         channels: tuple[str, ...],
+        deflates: bool = False,
     ) -> None:
         self.id = id
         self.user = user
@@ -110,6 +105,8 @@ class Connection(asyncio.Protocol):
         """In the order in which they were joined."""
         self.last_ping = time.time()
         """Seconds from epoch at which the client was last heard."""
+        self.deflates = deflates
+        """Whether the client takes messages that are compressed."""
         self.flowing = False
         self.goodbye: Goodbye | None = None
         self.pinged_at: float | None = None

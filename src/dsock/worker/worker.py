@@ -20,7 +20,8 @@ from dsock.events import (
 )
 from dsock.report import Outcome
 from dsock.target import Target
-from dsock.worker.connection import Connection, encode_frame
+from dsock.worker.connection import Connection
+from dsock.worker.frames import Frames
 from dsock.worker.pulse import Pulse
 from dsock.worker.registry import Registry
 
@@ -50,6 +51,7 @@ class Worker:
         *,
         send_buffer_limit: int,
         max_client_message_size: int,
+        compress_from: int | None,
         ping_interval: float,
         ping_timeout: float,
         send_timeout: float,
@@ -59,6 +61,8 @@ class Worker:
         """This worker's place in the cluster, inside `member_of`."""
         self.send_buffer_limit = send_buffer_limit
         self.max_client_message_size = max_client_message_size
+        self.compress_from = compress_from
+        """Bytes from which a message is compressed for clients that take it; None: never."""
         self.pulse = Pulse(
             self.registry,
             ping_interval=ping_interval,
@@ -210,7 +214,7 @@ class Worker:
     def _act(self, command: Command) -> Act:
         match command:
             case Send(_, type, body):
-                return _sender(encode_frame(type, body))
+                return _sender(Frames(type, body, self.compress_from))
             case Disconnect():
                 return self._each(lambda connection: connection.close(Goodbye.DISCONNECTED))
             case Subscribe(_, channel):
@@ -229,11 +233,13 @@ class Worker:
         return act
 
 
-def _sender(frame: bytes) -> Act:
+def _sender(frames: Frames) -> Act:
     def act(connections: Sequence[Connection]) -> Outcome:
         # The hot path: one write per receiver, and nothing else.
         taken = dropped = 0
+        plain = frames.plain
         for connection in connections:
+            frame = frames.deflated() if connection.deflates else plain
             if connection.flowing:
                 connection.transport.write(frame)
                 taken += 1

@@ -6,14 +6,14 @@ import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from contextvars import Context
-from typing import TypeVarTuple, Unpack
+from typing import Any, TypeVarTuple, Unpack
 
 import pytest
 import uvloop
 
 from dsock.command import MessageType
-from dsock.worker import worker as worker_module
-from dsock.worker.connection import encode_frame
+from dsock.worker import frames
+from dsock.worker.frames import encode_frame
 from tests.backends.redis.counting import Count, CountedPipe, counting
 from tests.support.cluster import Cluster, redis_cluster
 from tests.support.eventually import eventually
@@ -174,11 +174,11 @@ async def test_a_message_is_encoded_once_for_all_its_receivers(
 ) -> None:
     encoded: list[bytes] = []
 
-    def counting_encode(type: MessageType, body: bytes) -> bytes:
+    def counting_encode(type: MessageType, body: bytes, **options: Any) -> bytes:
         encoded.append(body)
-        return encode_frame(type, body)
+        return encode_frame(type, body, **options)
 
-    monkeypatch.setattr(worker_module, "encode_frame", counting_encode)
+    monkeypatch.setattr(frames, "encode_frame", counting_encode)
     async with redis_cluster(redis) as cluster, wires(cluster, FEW) as receivers:
         assert (await cluster.api.send("x", type, channel="news")).report["connections"] == FEW
         assert [(await wire.frame()).body for wire in receivers] == [b"x"] * FEW
