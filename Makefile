@@ -24,8 +24,9 @@ check: .venv/.ready ## Lint, format and types
 	$(BIN)/python scripts/settings_table.py --check
 	$(BIN)/python scripts/errors_table.py --check
 
-bench: .venv/.ready ## Messages per second, against a floor measured in the same run
+bench: .venv/.ready ## Messages per second, and what compression saves, each against a floor of the same run
 	@$(BIN)/python -m bench
+	@$(BIN)/python -m bench.compression
 
 proto: ## Make the Python code of the wire format anew
 	$(PYTHON) -m venv .venv/proto
