@@ -17,15 +17,15 @@ from dsock.command import MessageType
 from dsock.worker.frames import Frames
 
 SIZES = (200, 2_000, 20_000)
-WORDS = (
-    "the order of a user was sent to the wrong place and is on its way back while support asks "
-    "whether the new address that we have on record since last week can be used from now on"
-).split()
+TEXT = """
+the order of a user was sent to the wrong place and is on its way back while support asks whether
+the new address that we have on record since last week can be used from now on
+"""
 
 
 def documents(size: int) -> Iterator[bytes]:
     """JSON as back ends push it, about `size` bytes; no two alike, the same in every run."""
-    chance = random.Random(size)  # noqa: S311
+    chance = random.Random(size)
     while True:
         items: list[dict[str, object]] = []
         text = ""
@@ -34,7 +34,7 @@ def documents(size: int) -> Iterator[bytes]:
                 {
                     "id": chance.randrange(10**9),
                     "user": f"user-{chance.randrange(10**5)}",
-                    "text": " ".join(chance.choices(WORDS, k=chance.randrange(4, 16))),
+                    "text": " ".join(chance.choices(TEXT.split(), k=chance.randrange(4, 16))),
                     "at": 1_790_000_000 + chance.randrange(10**6),
                     "read": chance.random() < 0.5,
                 }
