@@ -1,0 +1,201 @@
+"""What a worker has in Redis: the records of its connections, and its routes.
+
+All writes go through the pipe in the order in which things happen to the worker, so no older
+state overtakes a newer one. After a write that failed everything has to be written anew.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from math import ceil
+
+from dsock.backends.base import Held, Recipient
+from dsock.backends.redis.keys import Keys
+from dsock.backends.redis.pipe import Pipe
+from dsock.backends.redis.records import Call, Listed, Records, list_entry, route_entry
+from dsock.backends.redis.routes import Routes, RouteTarget, routes_of
+from dsock.errors import Unavailable
+from dsock.target import ToChannel
+
+SLICE = 200
+"""Connections that are written anew in one round trip."""
+
+
+class Ledger:
+    """The writes of the worker with this `id`. `life` is how long a connection's record
+    lasts without being refreshed, `refresh` how often that is done, both in seconds;
+    `failed` is called when a write has failed."""
+
+    def __init__(
+        self,
+        id: str,
+        worker: Recipient,
+        *,
+        pipe: Pipe,
+        keys: Keys,
+        life: float,
+        refresh: float,
+        failed: Callable[[], None],
+    ) -> None:
+        self.failures = 0
+        """How many writes have failed so far."""
+        self._id = id
+        self._worker = worker
+        self._life = life
+        self._refresh = refresh
+        self._failed = failed
+        self._records = Records(pipe, keys)
+        self._routes = Routes(self._records, worker)
+        self._recorded: set[str] = set()
+        self._listed: set[str] = set()
+        self._struck: list[str] = []
+        self._unsettled: set[Call] = set()
+        self._touched: dict[str, Held] = {}
+        self._to_refresh: list[Held] = []
+        self._share = 0
+        self._next_refresh = 0.0
+
+    # --- one connection ------------------------------------------------------------------
+
+    def open(self, connection: Held) -> None:
+        """List a connection, and open the routes that lead to it."""
+        missing = self._routes.missing(routes_of(connection))
+        entries = [route_entry(target) for target in missing]
+        if connection.id not in self._listed:
+            self._listed.add(connection.id)
+            entries.append(list_entry(connection))
+        if entries:
+            self.track(self._records.enlist(self._id, entries))
+            self._routes.open(self._id, missing)
+            for call in self._routes.opening(missing):
+                self.track(call)
+
+    async def record(self, connection: Held) -> None:
+        """Show a connection that was opened; returns when it and its routes are there."""
+        if connection.id not in self._listed:
+            return  # Forgotten meanwhile: it must not come back.
+        self._recorded.add(connection.id)
+        calls = self._routes.opening(routes_of(connection))
+        calls += self._write(connection)
+        await _all(calls)
+
+    def moved(self, connection: Held, channel: str, subscribed: bool) -> None:
+        """A connection is in a channel now, or no longer."""
+        if subscribed:
+            self.open(connection)
+        else:
+            self._routes.lost((ToChannel(channel),))
+        if connection.id in self._recorded:
+            self.track(self._records.write(self._id, connection, self._life))
+            self.track(self._records.move(connection, channel, subscribed))
+
+    def touched(self, connection: Held) -> None:
+        """The client was heard: to be written when it is time to tidy up."""
+        self._touched[connection.id] = connection
+
+    def forget(self, connection: Held) -> None:
+        """Remove all of a connection."""
+        self._touched.pop(connection.id, None)
+        self._routes.lost(routes_of(connection))
+        if connection.id in self._recorded:
+            self._recorded.discard(connection.id)
+            for call in self._records.remove(connection, tuple(connection.channels)):
+                self.track(call)
+        if connection.id in self._listed:
+            self._listed.discard(connection.id)
+            self._struck.append(list_entry(connection))
+
+    # --- all of them ---------------------------------------------------------------------
+
+    async def settled(self) -> None:
+        """All that was asked for before now has been written."""
+        await _all(tuple(self._unsettled))
+
+    def begin_anew(self, id: str) -> None:
+        """What was written was another's: from now on this worker's, of which there is
+        nothing yet."""
+        self._id = id
+        self._struck.clear()
+        self._listed.clear()
+        self._recorded.clear()
+        self._routes.forget()
+
+    async def write_anew(self) -> int:
+        """Write everything, and remove what Redis has beside it; returns how many
+        connections there are."""
+        self._routes.forget()
+        everyone = list(self._worker.everyone())
+        for start in range(0, len(everyone), SLICE):
+            calls: list[Call] = []
+            for connection in everyone[start : start + SLICE]:
+                # Some have left while the slices before were written.
+                if connection.id in self._listed:
+                    self._listed.discard(connection.id)
+                    self.open(connection)
+                    calls += self._routes.opening(routes_of(connection))
+                if connection.id in self._recorded:
+                    calls += self._write(connection)
+            await _all(calls)
+        listed = await self._records.listed(self._id)
+        stale = {entry: one for entry, one in listed.items() if not self._is_mine(one)}
+        await self._records.remove_listed(self._id, stale)
+        return len(everyone)
+
+    def tidy_up(self, now: float, passed: float) -> None:
+        """Refresh as many records as are due after `passed` seconds, close idle routes,
+        strike out what is gone."""
+        if not self._to_refresh and now >= self._next_refresh:
+            self._next_refresh = now + self._refresh
+            self._to_refresh = list(self._worker.everyone())
+            self._share = ceil(len(self._to_refresh) * passed / self._refresh)
+        due, self._to_refresh = self._to_refresh[: self._share], self._to_refresh[self._share :]
+        heard, self._touched = self._touched, {}
+        for connection in {**heard, **{one.id: one for one in due}}.values():
+            if connection.id in self._recorded:
+                call = self._records.write(self._id, connection, self._life)
+                self.track(call, settle=False)
+        for entry, closed in self._routes.close_idle(self._id).items():
+            self._struck.append(entry)
+            self.track(closed, settle=False)
+        if self._struck:
+            self.track(self._records.strike_out(self._id, self._struck), settle=False)
+            self._struck = []
+
+    def track(self, call: Call, settle: bool = True) -> None:
+        """Notice if this call fails; with `settle`, `settled` waits for it."""
+        if settle:
+            self._unsettled.add(call)
+        call.add_done_callback(self._done)
+
+    # --- inside --------------------------------------------------------------------------
+
+    def _write(self, connection: Held) -> list[Call]:
+        calls = [
+            self._records.write(self._id, connection, self._life),
+            *self._records.enter(connection),
+        ]
+        for call in calls:
+            self.track(call)
+        return calls
+
+    def _is_mine(self, one: Listed | RouteTarget) -> bool:
+        if isinstance(one, Listed):
+            return one.id in self._listed
+        return one in self._routes
+
+    def _done(self, call: Call) -> None:
+        self._unsettled.discard(call)
+        if not call.cancelled() and call.exception() is not None:
+            self.failures += 1
+            self._failed()
+
+
+async def _all(calls: Sequence[Call]) -> None:
+    """Wait for all replies; raises `Unavailable` if one is bad."""
+    if calls:
+        await asyncio.wait(calls)
+    for call in calls:
+        if call.cancelled():
+            raise Unavailable
+        call.result()
