@@ -11,10 +11,10 @@ from tests.support.crowd import MISSING_CLAIM, Client, Crowd
 from tests.support.wire import dial, handshake, request
 
 ROUNDS = 10
-RIVALS = 25
+RIVALS = 50
 
 
-async def test_b01_of_25_clients_that_race_for_a_claim_one_is_let_in(
+async def test_b01_of_50_clients_that_race_for_a_claim_one_is_let_in(
     cluster: Cluster, crowd: Crowd
 ) -> None:
     for round in range(ROUNDS):
