@@ -18,6 +18,7 @@ from dsock.backends.redis.pipe import Pipe, _Call
 from dsock.command import MessageType, Send
 from dsock.target import ToUser
 from dsock.wire.codec import Letter, encode
+from dsock.worker import worker as worker_module
 from tests.promises.conftest import redis_cluster
 from tests.support.cluster import JWT_SECRET, Cluster
 from tests.support.crowd import Crowd
@@ -25,7 +26,7 @@ from tests.support.eventually import eventually, holds_within
 from tests.support.process import process
 from tests.support.redis_server import RedisServer
 
-SENDS = 600
+SENDS, VISITORS = 400, 60
 CONNECTIONS = 50
 TOKEN_OF_USER = jwt.encode({"sub": "user", "exp": 2**32}, JWT_SECRET)
 
@@ -67,8 +68,12 @@ async def test_b30_nonsense_in_a_mailbox_is_counted_and_harms_nobody(redis: Redi
 @pytest.mark.usefixtures("fast_beats")
 @pytest.mark.parametrize("options", [{"ttl_duration": 0.05}])
 async def test_b33_b36_who_stays_gets_each_message_once_whoever_comes_and_goes(
-    cluster: Cluster, crowd: Crowd
+    cluster: Cluster, crowd: Crowd, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    # A message goes to one after the other, and people leave in between.
+    monkeypatch.setattr(worker_module, "SLICE", 0.0)
+    monkeypatch.setattr(worker_module, "_CHUNK", 1)
+    early = [await crowd.join("user", n % 2, channels="news") for n in range(VISITORS)]
     staying = [await crowd.join("user", n % 2, channels="news") for n in range(6)]
 
     visits = 0
@@ -76,7 +81,9 @@ async def test_b33_b36_who_stays_gets_each_message_once_whoever_comes_and_goes(
     async def come_and_go(worker: int) -> None:
         nonlocal visits
         while True:
-            visitor = await crowd.join("user", worker, channels="news,sport")
+            # Those who were there first leave first: the others move up.
+            visitor = early.pop(0) if early else await crowd.join("user", worker, channels="news")
+            await cluster.apis[worker].subscribe("sport", user="user")
             await cluster.apis[worker].unsubscribe("sport", user="user")
             await visitor.leave()
             visits += 1
