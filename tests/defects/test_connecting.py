@@ -75,7 +75,7 @@ async def test_b14_a_client_whose_packets_get_lost_is_gone_in_time(cluster: Clus
             await eventually(gone, within=2 * SHORT + 1)
 
 
-@pytest.mark.parametrize("start", range(10))
+@pytest.mark.parametrize("start", range(8))
 async def test_b29_the_first_client_of_a_fresh_worker_is_reachable(
     cluster: Cluster, start: int
 ) -> None:

@@ -30,7 +30,7 @@ SENDS, VISITORS = 400, 60
 CONNECTIONS = 50
 TOKEN_OF_USER = jwt.encode({"sub": "user", "exp": 2**32}, JWT_SECRET)
 
-STANDSTILL = 5.0
+STANDSTILL = 4.0
 """Seconds for which a worker that refreshes every second misses its refreshes."""
 
 
@@ -141,9 +141,11 @@ async def writes_to(server: RedisServer, pattern: str) -> AsyncIterator[list[str
                         written.append(event["channel"])
 
             noting = asyncio.create_task(note())
-            yield written
-            noting.cancel()
-        await client.config_set("notify-keyspace-events", "")
+            try:
+                yield written
+            finally:
+                noting.cancel()
+                await client.config_set("notify-keyspace-events", "")
 
 
 async def test_b44_a_worker_makes_up_for_no_refresh_that_it_missed(redis: RedisServer) -> None:

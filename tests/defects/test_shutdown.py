@@ -12,12 +12,14 @@ import pytest
 from dsock.close import Goodbye
 from dsock.node import Role
 from tests.faults.support import keys
-from tests.support.cluster import JWT_SECRET, Caller
+from tests.support.cluster import JWT_SECRET, Caller, Cluster
 from tests.support.eventually import eventually
 from tests.support.process import process
 from tests.support.redis_server import RedisServer
+from tests.support.steps import READ, RECORD, ROUTE, TAKE, stepped
 from tests.support.wire import Wire, dial, handshake, open_wire
 
+STORMS = 8
 SWITCHED = b"HTTP/1.1 101"
 CLOSED = (
     bytes([0x88, 2 + len(Goodbye.SHUTTING_DOWN.reason)])
@@ -64,11 +66,29 @@ async def test_b41_who_is_accepted_while_a_worker_stops_is_told_and_leaves_no_ke
 ) -> None:
     async with process(role, redis_host=redis.address, drain_duration="200ms") as node:
         knocks: list[str] = []
-        storming = asyncio.create_task(storm(await node.listening(), knocks))
+        address = await node.listening()
+        storms = [asyncio.create_task(storm(address, knocks)) for _ in range(STORMS)]
         await eventually(lambda: len(knocks) > 100)
         node.signal(signal.SIGTERM)
-        let_in = [read for read in await storming if read.startswith(SWITCHED)]
+        reads = [read for one in storms for read in await one]
         assert await node.ended() == 0
+    let_in = [read for read in reads if read.startswith(SWITCHED)]
     assert 0 < len(let_in) < len(knocks)
     assert [read for read in let_in if not read.endswith(CLOSED)] == []
     assert keys(redis) == set()
+
+
+@pytest.mark.parametrize("options", [{"drain_duration": 0.0}])
+@pytest.mark.parametrize("moment", [READ, ROUTE, TAKE, RECORD])
+async def test_b41_who_is_being_let_in_while_a_worker_stops_is_told_and_stays_out(
+    cluster: Cluster, moment: str
+) -> None:
+    steps = stepped(cluster.nodes[0])
+    claim = await cluster.api.claim("user")
+    async with dial(cluster.workers[0]) as wire:
+        async with steps.held_before(moment) as arrived:
+            await wire.send(handshake(f"/connect?claim={claim}"))
+            await arrived()
+            await cluster.nodes[0].drain()
+        assert (await wire.response()).status == 503
+    assert (await cluster.api.info(user="user"))["connections"] == []
