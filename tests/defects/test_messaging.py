@@ -26,7 +26,7 @@ from tests.support.eventually import eventually, holds_within
 from tests.support.process import process
 from tests.support.redis_server import RedisServer
 
-SENDS, VISITORS = 400, 60
+SENDS, VISITORS = 250, 60
 CONNECTIONS = 50
 TOKEN_OF_USER = jwt.encode({"sub": "user", "exp": 2**32}, JWT_SECRET)
 
