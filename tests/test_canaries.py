@@ -123,7 +123,7 @@ def secrets_of_calls() -> list[bytes]:
     return [*(request(*call) for call in calls), *handshakes, *broken]
 
 
-async def test_b9_b82_no_secret_is_ever_written() -> None:
+async def test_b09_b82_no_secret_is_ever_written() -> None:
     secrets = (CANARY, jwt.encode({}, JWT_SECRET).split(".")[0])
     options = {"token": TOKEN, "jwt_secret": JWT_SECRET, "debug": "true", "log_requests": "true"}
     async with broker("serve", **options) as node:

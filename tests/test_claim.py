@@ -143,8 +143,8 @@ def test_b55_a_claim_is_refused_or_ends_in_the_future(asked: dict[str, str]) -> 
 
 
 def test_b50_a_fresh_claim_id_is_long_safe_and_like_no_other() -> None:
-    ids = {new_claim_id() for _ in range(1000)}
-    assert len(ids) == 1000
+    ids = {new_claim_id() for _ in range(100_000)}
+    assert len(ids) == 100_000
     assert all(len(names.claim_id(id)) * 6 >= 128 for id in ids)
 
 
@@ -206,7 +206,7 @@ def test_a_good_payload_is_a_claim(payload: dict[str, Any], claim: Claim) -> Non
         {"exp": NOW + 60, "nbf": NOW + 9},
     ],
 )
-def test_b6_a_clock_may_be_off_by_ten_seconds(dates: dict[str, float]) -> None:
+def test_b06_a_clock_may_be_off_by_ten_seconds(dates: dict[str, float]) -> None:
     assert jwt_claim({"sub": "u", **dates}, NOW).user == "u"
 
 
@@ -221,24 +221,24 @@ def test_b6_a_clock_may_be_off_by_ten_seconds(dates: dict[str, float]) -> None:
         {"exp": NOW + 60, "nbf": NOW + 11},
     ],
 )
-def test_b6_a_clock_may_not_be_off_by_more(dates: dict[str, float]) -> None:
+def test_b06_a_clock_may_not_be_off_by_more(dates: dict[str, float]) -> None:
     with pytest.raises(InvalidJwt):
         jwt_claim({"sub": "u", **dates}, NOW)
 
 
 @pytest.mark.parametrize("dates", [{}, {"nbf": NOW}, {"iat": NOW - 60}, {"iat": NOW - 61}])
-def test_b4_no_payload_is_good_for_ever(dates: dict[str, float]) -> None:
+def test_b04_no_payload_is_good_for_ever(dates: dict[str, float]) -> None:
     with pytest.raises(InvalidJwt):
         jwt_claim({"sub": "u", **dates}, NOW)
 
 
 @pytest.mark.parametrize("sub", [None, "", 1, True, ["u"], {"u": 1}, "a\nb", "x" * 256, "\ud800"])
-def test_b5_a_sub_that_names_nobody_is_refused(sub: Any) -> None:
+def test_b05_a_sub_that_names_nobody_is_refused(sub: Any) -> None:
     with pytest.raises(InvalidJwt):
         jwt_claim({"sub": sub, "exp": NOW + 60}, NOW)
 
 
-def test_b5_a_payload_without_sub_is_refused() -> None:
+def test_b05_a_payload_without_sub_is_refused() -> None:
     with pytest.raises(InvalidJwt):
         jwt_claim({"exp": NOW + 60}, NOW)
 

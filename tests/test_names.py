@@ -78,7 +78,7 @@ def test_one_wrong_channel_spoils_the_list() -> None:
 
 
 @given(st.lists(st.lists(st.sampled_from("abcde"))))
-def test_b8_merged_names_are_all_there_each_once_in_order_of_first_mention(
+def test_b08_merged_names_are_all_there_each_once_in_order_of_first_mention(
     groups: list[list[str]],
 ) -> None:
     mentioned = [name for group in groups for name in group]

@@ -98,7 +98,7 @@ def test_b39_a_session_is_scoped_to_its_user() -> None:
     assert not ToUser("a", "s").selects(One(user="b", session="s"))
 
 
-awkward = st.text("ab:-*", min_size=1, max_size=4)
+awkward = st.text("ab1:-*,", min_size=1, max_size=4)
 
 
 @given(awkward, awkward, awkward, awkward)

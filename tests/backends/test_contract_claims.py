@@ -211,7 +211,9 @@ async def test_whoever_takes_an_unchanged_claim_uses_it_up(
         assert (await backend.info(ToUser(claim.user))).claims == []
 
 
-async def test_b1_of_two_takers_one_gets_the_claim(backend: Backend, members: list[Member]) -> None:
+async def test_b01_of_two_takers_one_gets_the_claim(
+    backend: Backend, members: list[Member]
+) -> None:
     for n in range(100):
         request = claim_of("user", f"claim-{n}", "news")
         await backend.create_claim(request)

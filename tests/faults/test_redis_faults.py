@@ -246,7 +246,7 @@ async def test_b24_who_leaves_while_redis_is_out_of_reach_leaves_nothing_behind(
 
 
 @pytest.mark.parametrize("command", ["del", "sadd", "hset", "pexpire"])
-async def test_b2_b27_a_client_of_whom_redis_refuses_a_part_stays_out(
+async def test_b02_b27_a_client_of_whom_redis_refuses_a_part_stays_out(
     server: RedisServer, command: str
 ) -> None:
     async with cluster_at(server.address) as cluster:

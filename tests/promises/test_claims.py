@@ -11,10 +11,10 @@ from tests.support.crowd import MISSING_CLAIM, Client, Crowd
 from tests.support.wire import dial, handshake, request
 
 ROUNDS = 10
-RIVALS = 25
+RIVALS = 50
 
 
-async def test_b1_of_25_clients_that_race_for_a_claim_one_is_let_in(
+async def test_b01_of_50_clients_that_race_for_a_claim_one_is_let_in(
     cluster: Cluster, crowd: Crowd
 ) -> None:
     for round in range(ROUNDS):
@@ -59,7 +59,7 @@ async def test_a_used_claim_is_missing(cluster: Cluster, crowd: Crowd, worker: i
     ],
     ids=["plain", "version", "bad-key", "no-key", "origin"],
 )
-async def test_b3_a_request_that_fails_anyway_does_not_use_the_claim(
+async def test_b03_a_request_that_fails_anyway_does_not_use_the_claim(
     cluster: Cluster, crowd: Crowd, headers: dict[str, str] | None, refusal: tuple[int, str]
 ) -> None:
     claim = await cluster.api.claim("user")

@@ -15,7 +15,7 @@ RACES = 100
 
 
 @pytest.mark.parametrize("api", [0, 1])
-async def test_b7_who_has_a_101_is_reachable_and_shown_at_once(
+async def test_b07_who_has_a_101_is_reachable_and_shown_at_once(
     cluster: Cluster, crowd: Crowd, api: int
 ) -> None:
     caller, other = cluster.apis[api], cluster.apis[1 - api]
@@ -74,7 +74,7 @@ async def test_who_has_left_is_shown_no_more_and_not_counted(
 
 
 @pytest.mark.parametrize("options", [{"default_channels": ("global",)}])
-async def test_b8_everyone_is_reached_once_through_the_default_channels(
+async def test_b08_everyone_is_reached_once_through_the_default_channels(
     cluster: Cluster, crowd: Crowd
 ) -> None:
     clients: list[Client] = [

@@ -147,7 +147,7 @@ async def test_a_claim_that_never_was_is_refused(node: Cluster, claim: str) -> N
     assert await code(node, f"claim={claim}") == (401, "MISSING_CLAIM")
 
 
-async def test_b1_a_claim_lets_one_client_in(node: Cluster) -> None:
+async def test_b01_a_claim_lets_one_client_in(node: Cluster) -> None:
     claim = await node.api.claim("42")
     answers = await asyncio.gather(*(code(node, f"claim={claim}") for _ in range(50)))
     assert answers.count(IN) == 1
@@ -175,7 +175,7 @@ async def test_b1_a_claim_lets_one_client_in(node: Cluster) -> None:
         "x" * 8000,
     ],
 )
-async def test_b4_b5_a_bad_jwt_is_refused(node: Cluster, bad: str) -> None:
+async def test_b04_b05_a_bad_jwt_is_refused(node: Cluster, bad: str) -> None:
     assert await code(node, f"jwt={bad}") == (401, "INVALID_JWT")
 
 
@@ -210,7 +210,7 @@ async def test_a_jwt_of_the_secret_before_is_good_while_both_are_listed() -> Non
     ],
     ids=str,
 )
-async def test_b3_a_bad_handshake_does_not_burn_a_claim(
+async def test_b03_a_bad_handshake_does_not_burn_a_claim(
     node: Cluster, headers: dict[str, str]
 ) -> None:
     claim = await node.api.claim("42")
@@ -220,7 +220,7 @@ async def test_b3_a_bad_handshake_does_not_burn_a_claim(
     assert await code(node, f"claim={claim}") == IN
 
 
-async def test_b3_a_request_without_a_host_does_not_burn_a_claim(node: Cluster) -> None:
+async def test_b03_a_request_without_a_host_does_not_burn_a_claim(node: Cluster) -> None:
     claim = await node.api.claim("42")
     response = await knock(node, f"claim={claim}", host="")
     assert (response.status, response.code) == (400, "INVALID_REQUEST")
@@ -228,7 +228,7 @@ async def test_b3_a_request_without_a_host_does_not_burn_a_claim(node: Cluster) 
 
 
 @pytest.mark.parametrize("method", ["GET", "HEAD"])
-async def test_b3_a_plain_request_does_not_burn_a_claim(node: Cluster, method: str) -> None:
+async def test_b03_a_plain_request_does_not_burn_a_claim(node: Cluster, method: str) -> None:
     claim = await node.api.claim("42")
     async with dial(node.workers[0]) as wire:
         await wire.send(request(method, f"/connect?claim={claim}", connection="close"))
@@ -258,7 +258,7 @@ async def test_a_plain_request_is_told_what_is_wrong(
 @pytest.mark.parametrize(
     "origin", ["https://evil.test", "null", "http://example.com", "https://example.org"]
 )
-async def test_b3_b10_a_foreign_page_is_refused_and_burns_no_claim(
+async def test_b03_b10_a_foreign_page_is_refused_and_burns_no_claim(
     node: Cluster, origin: str
 ) -> None:
     claim = await node.api.claim("42")
@@ -282,7 +282,7 @@ async def test_b10_a_page_of_ours_is_let_in(node: Cluster, origin: str) -> None:
         ("news,mine,all", ["news", "mine", "all"]),
     ],
 )
-async def test_b8_default_channels_follow_the_claims_without_doubles(
+async def test_b08_default_channels_follow_the_claims_without_doubles(
     node: Cluster, channels: str, joined: list[str]
 ) -> None:
     async with node.client("b8", channels=channels) as client:

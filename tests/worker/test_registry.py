@@ -131,7 +131,7 @@ def test_b36_a_selection_does_not_change_while_connections_go() -> None:
     assert seen == everyone
 
 
-def test_b8_a_connection_that_joins_a_channel_twice_is_selected_once() -> None:
+def test_b08_a_connection_that_joins_a_channel_twice_is_selected_once() -> None:
     registry: Registry[One] = Registry()
     one = One("1", channels={"c": None})
     registry.add(one)

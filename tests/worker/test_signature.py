@@ -86,12 +86,12 @@ def test_an_empty_secret_signs_nothing(secrets: tuple[str, ...]) -> None:
         {"nbf": NOW + 9},
     ],
 )
-def test_b6_dates_may_be_off_by_ten_seconds(dates: dict[str, float]) -> None:
+def test_b06_dates_may_be_off_by_ten_seconds(dates: dict[str, float]) -> None:
     assert claim_of_jwt(token(payload(**dates)), (SECRET,), NOW).user == "u"
 
 
 @pytest.mark.parametrize("age", [-9, 0, 59])
-def test_b4_iat_alone_is_good_for_a_minute(age: int) -> None:
+def test_b04_iat_alone_is_good_for_a_minute(age: int) -> None:
     jwt = token(json.dumps({"sub": "u", "iat": NOW - age}))
     assert claim_of_jwt(jwt, (SECRET,), NOW).expiration == NOW - age + 60
 
@@ -104,7 +104,7 @@ def test_b4_iat_alone_is_good_for_a_minute(age: int) -> None:
         pytest.param(f'{{"sub": "u", "iat": {NOW - 61}}}', id="iat 61 s old"),
     ],
 )
-def test_b4_a_jwt_without_end_is_refused(text: str) -> None:
+def test_b04_a_jwt_without_end_is_refused(text: str) -> None:
     assert refused(token(text))
 
 
@@ -118,7 +118,7 @@ def test_b4_a_jwt_without_end_is_refused(text: str) -> None:
         ),
     ],
 )
-def test_b5_a_jwt_without_a_user_is_refused(text: str) -> None:
+def test_b05_a_jwt_without_a_user_is_refused(text: str) -> None:
     assert refused(token(text))
 
 
