@@ -90,5 +90,6 @@ async def test_b41_who_is_being_let_in_while_a_worker_stops_is_told_and_stays_ou
             await wire.send(handshake(f"/connect?claim={claim}"))
             await arrived()
             await cluster.nodes[0].drain()
-        assert (await wire.response()).status == 503
+        refusal = await wire.response()
+        assert (refusal.status, refusal.code) == (503, "SHUTTING_DOWN")
     assert (await cluster.api.info(user="user"))["connections"] == []

@@ -148,6 +148,8 @@ class Admission:
                 await self._take(membership, connection, claim)
             _require_alive(connection)
             await membership.record(connection)
+        except (NotReady, ShuttingDown):
+            raise
         except Unavailable:
             raise failed from None
         # A command may have doomed it while it was being recorded.

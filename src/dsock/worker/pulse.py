@@ -8,6 +8,7 @@ import socket
 import struct
 from collections import deque
 from collections.abc import Iterable
+from math import ceil
 
 from dsock.close import Goodbye
 from dsock.worker.connection import Connection
@@ -32,10 +33,10 @@ class Pulse:
         self._connections = connections
         self._ping_timeout = ping_timeout
         self._send_timeout = send_timeout
-        self._tick = min(1.0, ping_interval / 8, ping_timeout / 8, send_timeout / 8)
-        self._slots: list[set[Connection]] = [
-            set() for _ in range(max(1, int(ping_interval / self._tick)))
-        ]
+        longest = min(1.0, ping_interval / 8, ping_timeout / 8, send_timeout / 8)
+        slots = ceil(ping_interval / longest)
+        self._tick = ping_interval / slots
+        self._slots: list[set[Connection]] = [set() for _ in range(slots)]
         self._now = 0
         self._asked: deque[tuple[float, Connection]] = deque()
         self._stuck: dict[Connection, tuple[int, float]] = {}
