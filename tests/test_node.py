@@ -52,3 +52,22 @@ def test_b45_an_api_without_a_token_does_not_start_and_serve_makes_one() -> None
     assert one.made_token
     assert len(one.settings.token[0]) >= 32
     assert one.settings.token != two.settings.token
+
+
+def test_direct_messaging_means_redis() -> None:
+    direct = Settings(token=TOKEN, messaging_method="direct")
+    assert plan("serve", direct).backend == "redis"
+    with pytest.raises(StartError, match="direct needs the redis backend"):
+        plan("serve", Settings(token=TOKEN, messaging_method="direct", backend="memory"))
+
+
+@pytest.mark.parametrize("role", ["serve", "api", "worker"])
+def test_with_direct_messaging_every_node_needs_the_same_token(role: Any) -> None:
+    with pytest.raises(StartError, match="DSOCK_TOKEN"):
+        plan(role, Settings(messaging_method="direct"))
+    plan(role, Settings(messaging_method="direct", insecure_no_token=True))
+    plan(role, Settings(messaging_method="direct", token=TOKEN))
+
+
+def test_a_worker_without_direct_messaging_needs_no_token() -> None:
+    assert not plan("worker", Settings()).made_token

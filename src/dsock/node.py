@@ -61,8 +61,9 @@ def plan(role: Role, settings: Settings) -> Plan:
         raise StartError("the memory backend lives in one process: use `dsock serve`, or redis")
     if backend == "memory" and direct:
         raise StartError("messaging_method=direct needs the redis backend")
-    if direct and role == "worker" and not settings.token and not settings.insecure_no_token:
-        raise StartError("with messaging_method=direct a worker needs a token: set DSOCK_TOKEN")
+    if direct and not settings.token and not settings.insecure_no_token:
+        # Also serve, which makes one where it is alone.
+        raise StartError("messaging_method=direct needs a token for all nodes: set DSOCK_TOKEN")
     made = False
     if role != "worker" and not settings.token and not settings.insecure_no_token:
         if role == "api":
