@@ -107,10 +107,17 @@ def smoke_complaints(wheel: Path, version: str, folder: Path) -> Iterator[str]:
         print(f"Not tried, for it is not here: Python {', '.join(missing)}")
 
 
-def complaints(folder: Path, version: str, committed: bool) -> Iterator[str]:
+def tree_complaints(version: str, committed: bool) -> Iterator[str]:
     yield from changelog.complaints((ROOT / "CHANGELOG.md").read_text(), version)
     if committed:
         yield from uncommitted()
+
+
+def complaints(folder: Path, version: str, committed: bool) -> Iterator[str]:
+    """What is wrong. A tree that is not ready is not built: that would take its time."""
+    if found := list(tree_complaints(version, committed)):
+        yield from found
+        return
     print(f"Building {version}...", flush=True)
     sdist, wheel, of_tree = build(folder)
     yield from archive_complaints(sdist, wheel, of_tree, version)
