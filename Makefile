@@ -45,7 +45,7 @@ lock: .venv/.ready ## Choose the newest versions of all libraries
 		-o requirements/dev.txt pyproject.toml requirements/dev.in
 
 release: ## Build dist/, and check it on every Python that is here
-	$(PYTHON) -m venv .venv/release
+	$(PYTHON) -m venv --clear .venv/release
 	.venv/release/bin/pip install -q build twine
 	.venv/release/bin/python -m scripts.release $(ARGS)
 
