@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from email.parser import HeaderParser
 from pathlib import Path, PurePosixPath
 
-SOURCES = "src/"
+PACKAGE = "src/dsock/"
 NOT_SHIPPED = (".ci/",)
 """Folders of the tree that a source archive goes without."""
 
@@ -19,7 +19,7 @@ def wheel_complaints(wheel: Path, tree: Iterable[str], version: str) -> list[str
     """What is wrong with a wheel. `tree` has the paths of the files of the tree, from its
     root: the wheel holds those of the package, and what is told about it."""
     about = f"dsock_broker-{version}.dist-info"
-    wanted = {path.removeprefix(SOURCES) for path in tree if path.startswith(SOURCES)}
+    wanted = {path.removeprefix("src/") for path in tree if path.startswith(PACKAGE)}
     wanted |= {f"{about}/{name}" for name in _ABOUT}
     with zipfile.ZipFile(wheel) as archive:
         names = set(archive.namelist())
