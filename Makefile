@@ -5,10 +5,10 @@ PYTHON ?= python3
 BIN := .venv/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check bench proto lock clean
+.PHONY: help run test test-pythons check bench proto lock release clean
 
 help: ## Show this list
-	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | sort
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | sort
 
 run: .venv/.ready ## Start dsock, show a message on its way, stay up
 	@$(BIN)/python scripts/show.py
@@ -16,6 +16,9 @@ run: .venv/.ready ## Start dsock, show a message on its way, stay up
 test: .venv/.ready ## Run all tests (installs Redis when it is missing)
 	@scripts/install-redis
 	$(BIN)/python -m pytest $(ARGS)
+
+test-pythons: ## Run the tests that need no Redis on every Python that is here
+	$(PYTHON) -m scripts.release.suite $(ARGS)
 
 check: .venv/.ready ## Lint, format and types
 	$(BIN)/ruff check src tests scripts bench
@@ -40,6 +43,11 @@ lock: .venv/.ready ## Choose the newest versions of all libraries
 	.venv/lock/bin/pip-compile -q --upgrade --generate-hashes --strip-extras --allow-unsafe \
 		--no-header --no-emit-index-url --no-emit-trusted-host \
 		-o requirements/dev.txt pyproject.toml requirements/dev.in
+
+release: ## Build dist/, and check it on every Python that is here
+	$(PYTHON) -m venv --clear .venv/release
+	.venv/release/bin/pip install -q build twine
+	.venv/release/bin/python -m scripts.release $(ARGS)
 
 clean: ## Remove what was set up
 	rm -rf .venv
