@@ -32,16 +32,16 @@ bench: .venv/.ready ## Messages per second, and what compression saves, each aga
 	@$(BIN)/python -m bench.compression
 
 proto: ## Make the Python code of the wire format anew
-	$(PYTHON) -m venv .venv/proto
+	$(PYTHON) -m venv --clear .venv/proto
 	.venv/proto/bin/pip install -q grpcio-tools mypy-protobuf
 	cd src && PATH="$(CURDIR)/.venv/proto/bin:$$PATH" ../.venv/proto/bin/python \
 		-m grpc_tools.protoc -I. --python_out=. --mypy_out=. dsock/wire/message.proto
 
 lock: .venv/.ready ## Choose the newest versions of all libraries
-	$(PYTHON) -m venv .venv/lock
+	$(PYTHON) -m venv --clear .venv/lock
 	.venv/lock/bin/pip install -q pip-tools
 	.venv/lock/bin/pip-compile -q --upgrade --generate-hashes --strip-extras --allow-unsafe \
-		--no-header --no-emit-index-url --no-emit-trusted-host \
+		--no-header --no-emit-index-url --no-emit-trusted-host --no-emit-find-links \
 		-o requirements/dev.txt pyproject.toml requirements/dev.in
 
 release: ## Build dist/, and check it on every Python that is here

@@ -32,12 +32,6 @@ FAMILIES = {
 }
 """Codes in `errors.py` that are only there for others to be made from."""
 
-BETWEEN_NODES = {
-    "COMMAND_OVERTAKEN": "A worker answers it with 409 to an API whose command comes after a later "
-    "one of the same API (`messaging_method=direct`). The caller sees the worker as `unanswered`.",
-}
-"""Codes that one node answers another, and no caller sees."""
-
 NOT_HERE = {
     "ERROR_DELIVERING_MESSAGING": "A worker that could not be told is counted in the report as "
     "`unanswered`; if none could be, the answer is the `ERROR_GETTING_` code of the target.",
@@ -55,11 +49,6 @@ NEVER = """
 ## Codes that no call answers
 
 In `errors.py`, for others to be made from:
-
-"""
-
-BETWEEN = """
-Between nodes:
 
 """
 
@@ -94,8 +83,7 @@ def page() -> str:
             who = "every call"
         cells = [f"`{line.code}`", str(line.status), line.meaning, line.hint, who]
         rows.append("| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |")
-    lists = NEVER + _listed(FAMILIES) + BETWEEN + _listed(BETWEEN_NODES) + GO + _listed(NOT_HERE)
-    return HEAD + "\n".join(rows) + "\n" + lists + FOOT
+    return HEAD + "\n".join(rows) + "\n" + NEVER + _listed(FAMILIES) + GO + _listed(NOT_HERE) + FOOT
 
 
 def _calls(made: dict[str, Any]) -> dict[Line, list[str]]:
@@ -130,7 +118,7 @@ def _require_complete(answered: set[str]) -> None:
         for kind in vars(errors).values()
         if isinstance(kind, type) and issubclass(kind, DsockError)
     }
-    if lost := defined - answered - FAMILIES.keys() - BETWEEN_NODES.keys():
+    if lost := defined - answered - FAMILIES.keys():
         sys.exit(f"no call of api/openapi/operations.py answers {', '.join(sorted(lost))}")
 
 

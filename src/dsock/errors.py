@@ -186,12 +186,6 @@ class RequestTimeout(DsockError):
     status = 408
 
 
-class CommandOvertaken(DsockError):
-    """A later command of the same API was here first."""
-
-    status = 409
-
-
 class MessageTooLarge(DsockError):
     """The body is larger than `max_message_size`."""
 

@@ -97,13 +97,12 @@ async def run(plan: Plan, announce: Callable[[int], None]) -> None:
 @asynccontextmanager
 async def up(plan: Plan) -> AsyncIterator[tuple[Node, int]]:
     """A node that answers, and its port."""
-    settings = plan.settings
-    listening = bind(settings.host, settings.port)
-    internal = (
-        bind(settings.host, settings.internal_port) if settings.internal_port is not None else None
-    )
-    node = Node(plan, direct_port=(internal or listening).getsockname()[1])
+    settings, internal = plan.settings, None
     async with AsyncExitStack() as stack:
+        listening = stack.enter_context(bind(settings.host, settings.port))
+        if settings.internal_port is not None:
+            internal = stack.enter_context(bind(settings.host, settings.internal_port))
+        node = Node(plan, direct_port=(internal or listening).getsockname()[1])
         await stack.enter_async_context(node.running())
         if internal:
             app = node.application([ping_route(), *node.internal_routes()])
@@ -126,6 +125,7 @@ class Node:
         self._notify: Notify = functools.partial(_tell, (self._metrics, journal))
         self._draining = False
         self._direct_routes: list[BaseRoute] = []
+        self._membership = AsyncExitStack()
         self.backend: Backend | None = None
         self.worker: Worker | None = None
         self.admission: Admission | None = None
@@ -155,7 +155,8 @@ class Node:
             )
             self.admission = Admission(backend, worker, policy)
             self._metrics.watch(worker.registry.sizes)
-            async with worker.member_of(backend):
+            async with self._membership as membership:
+                await membership.enter_async_context(worker.member_of(backend))
                 yield
 
     def routes(self, with_internal: bool) -> list[BaseRoute]:
@@ -188,13 +189,15 @@ class Node:
         return Rules(on_upgrade=self._connect.on_upgrade, upgrade_paths=frozenset((CONNECT,)))
 
     async def drain(self) -> None:
-        """Go on for `drain_delay`, then let nobody in and close the clients."""
+        """Go on for `drain_delay`, then let nobody in, close the clients, and leave the
+        cluster: while this node still answers, so that nobody waits for it in vain."""
         self._draining = True
         log.info("draining")
         await asyncio.sleep(self._settings.drain_delay)
         if self.admission and self.worker:
             self.admission.open = False
             await self.worker.drain(self._settings.drain_duration)
+            await self._membership.aclose()
 
     def _readiness(self) -> DsockError | None:
         if self._draining:

@@ -20,6 +20,7 @@ from dsock.values import (
     SIZE,
     SWITCH,
     TEXT,
+    TOKENS,
     TTL,
     WAIT,
     WHOLE,
@@ -81,7 +82,7 @@ class Settings:
 
     token: tuple[str, ...] = _option(
         "Token for the API; two, comma-separated, while one is being replaced.",
-        LIST,
+        TOKENS,
         (),
         secret=True,
         shown="none: serve makes one and shows it, api refuses to start",

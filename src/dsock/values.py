@@ -159,6 +159,14 @@ def _list(text: str) -> tuple[str, ...]:
     return items
 
 
+def _tokens(text: str) -> tuple[str, ...]:
+    tokens = _list(text)
+    # What a header and a query can carry as it is.
+    if not all(token.isascii() and token.isprintable() and " " not in token for token in tokens):
+        raise ValueError("only visible ASCII characters")
+    return tokens
+
+
 def _origins(text: str) -> tuple[str, ...]:
     origins = _list(text)
     for origin in origins:
@@ -178,6 +186,7 @@ WAIT = Kind(_wait, duration_text)
 TTL = Kind(_ttl, duration_text)
 LEASE = Kind(_lease, duration_text)
 LIST = Kind(_list, ",".join, list)
+TOKENS = Kind(_tokens, ",".join, list)
 CHANNELS = Kind(_channels, ",".join, list)
 ORIGINS = Kind(_origins, ",".join, list)
 

@@ -158,6 +158,7 @@ async def on_redis(server: RedisServer) -> AsyncIterator[tuple[Node, str]]:
     """A node on a Redis where a worker does not answer, and where another program has
     stored claims."""
     with server.client() as redis:
+        redis.zadd("workers", {GHOST: 0})
         redis.sadd("user-workers:ghost", GHOST)
         redis.hset("claim:ended-claim", mapping={"user": "1", "expiration": "2020-01-01T00:00:00Z"})
         redis.hset("claim:odd-claim", mapping={"user": "1", "expiration": "soon"})

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import signal
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import Any
 
 import pytest
 
@@ -13,6 +15,7 @@ from tests.support.cluster import TOKEN, Caller, Cluster, direct, node_up
 from tests.support.eventually import eventually
 from tests.support.process import Process, process, processes
 from tests.support.redis_server import RedisServer
+from tests.support.together import together
 
 LEASE = 2.0
 REPORT_TIMEOUT = 0.5
@@ -125,3 +128,90 @@ async def test_an_api_and_a_worker_that_disagree_on_the_method_both_say_so_and_g
                 return any(all(word in line for word in words) for line in process.log)
 
             await eventually(lambda: said(one, worker, api) and said(other, api, worker))
+
+
+@pytest.mark.parametrize("method", ["redis", "direct"])
+async def test_what_one_api_has_given_up_does_not_undo_what_another_did_since(
+    redis: RedisServer, method: str
+) -> None:
+    options: dict[str, Any] = {"redis_host": redis.address, **DIRECT, "messaging_method": method}
+    apis = [node_up("api", report_timeout=REPORT_TIMEOUT, **options) for _ in range(2)]
+    async with (
+        together(*apis) as up,
+        process("worker", token=TOKEN, **options) as worker,
+    ):
+        first, second = (Caller(f"http://{address}") for _, address in up)
+        cluster = Cluster(method, [first, second], [await worker.listening()], [])
+        async with first.http, second.http, cluster.client("u") as client:
+            assert (await second.send("0", user="u")).report["connections"] == 1
+            worker.stop()
+            assert (await first.send("1", user="u")).report["unanswered"] == 1
+            assert (await first.subscribe("news", user="u")).status == 504
+            began = asyncio.gather(second.send("2", user="u"), second.unsubscribe("news", user="u"))
+            await asyncio.wait((began,), timeout=REPORT_TIMEOUT / 4)
+            worker.go_on()
+            sent, unsubscribed = await began
+
+            async def back() -> bool:
+                return (await second.send("end", user="u")).report["connections"] == 1
+
+            await eventually(back)
+            heard = []
+            while (message := await client.recv()) != "end":
+                heard.append(message)
+            assert heard == sorted(heard)
+            if sent.report["connections"]:
+                assert "2" in heard
+            if unsubscribed.status == 200:
+                [shown] = (await second.info(user="u"))["connections"]
+                assert shown["channels"] == []
+
+
+@pytest.mark.parametrize("method", ["redis", "direct"])
+async def test_a_worker_that_leaves_in_good_order_is_missed_by_nobody(
+    redis: RedisServer, method: str
+) -> None:
+    options: dict[str, Any] = {"redis_host": redis.address, **DIRECT, "messaging_method": method}
+    async with (
+        node_up("api", **options) as (_, api),
+        processes(2, "worker", token=TOKEN, drain_duration="200ms", **options) as workers,
+    ):
+        leaving, staying = workers
+        caller = Caller(f"http://{api}")
+        addresses = [await leaving.listening(), await staying.listening()]
+        cluster = Cluster(method, [caller], addresses, [])
+        async with (
+            caller.http,
+            cluster.client("u", 0, channels="news"),
+            cluster.client("u", 1, channels="news"),
+        ):
+            assert (await caller.send("0", channel="news")).report["connections"] == 2
+            leaving.signal(signal.SIGTERM)
+            ended = asyncio.create_task(leaving.ended())
+            replies = []
+            while not ended.done():
+                path = "/channel/subscribe/sport"
+                replies.append(await caller.call("POST", path, channel="news"))
+            assert {reply.status for reply in replies} == {200}
+            assert replies[-1].report["connections"] == 1
+
+
+@pytest.mark.parametrize("method", ["redis", "direct"])
+async def test_who_wants_no_report_does_not_wait_for_a_worker_that_stands_still(
+    redis: RedisServer, method: str
+) -> None:
+    options: dict[str, Any] = {"redis_host": redis.address, **DIRECT, "messaging_method": method}
+    async with (
+        node_up("api", **options) as (_, api),
+        process("worker", token=TOKEN, **options) as worker,
+    ):
+        caller = Caller(f"http://{api}")
+        cluster = Cluster(method, [caller], [await worker.listening()], [])
+        async with caller.http, cluster.client("u") as client:
+            assert (await caller.send("0", user="u")).report["connections"] == 1
+            worker.stop()
+            async with asyncio.timeout(1):
+                reply = await caller.send("1", user="u", report="false")
+            assert reply.report == {"workers": 1}
+            worker.go_on()
+            assert [await client.recv() for _ in range(2)] == ["0", "1"]

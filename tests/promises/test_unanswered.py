@@ -30,6 +30,7 @@ async def cluster(redis: RedisServer) -> AsyncIterator[Cluster]:
 def ghost(request: pytest.FixtureRequest, redis: RedisServer) -> Iterator[str]:
     """A worker that Redis knows of: nobody hears its mailbox, or nobody answers."""
     with redis.client() as client:
+        client.zadd("workers", {GHOST: 0})
         client.sadd("user-workers:user", GHOST)
         client.sadd("channel-workers:news", GHOST)
         mailbox: PubSub = client.pubsub()
@@ -63,6 +64,19 @@ async def test_what_a_worker_did_not_confirm_is_no_success(
     assert (reply.status, reply.json["success"]) == (504, False)
     assert reply.code == "WORKER_UNANSWERED"
     assert reply.report == {"workers": 2, "connections": 1, "dropped": 0, "unanswered": 1}
+
+
+@by_every_command
+async def test_a_worker_that_has_left_is_not_missed(
+    cluster: Cluster, crowd: Crowd, redis: RedisServer, path: str
+) -> None:
+    with redis.client() as client:
+        # As a route reads that was read just before.
+        client.sadd("user-workers:user", GHOST)
+        await crowd.join("user", 1)
+        reply = await cluster.api.call("POST", path, user="user")
+    assert (reply.status, reply.json["success"]) == (200, True)
+    assert reply.report == {"workers": 1, "connections": 1, "dropped": 0, "unanswered": 0}
 
 
 @by_every_command

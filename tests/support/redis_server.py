@@ -70,7 +70,7 @@ class RedisServer:
         os.kill(self._process.pid, signal.SIGCONT)
 
     def client(self, **options: Any) -> redis.Redis:
-        return redis.Redis(port=self.port, decode_responses=True, **options)
+        return redis.Redis(port=self.port, **{"decode_responses": True, **options})
 
     def empty(self) -> None:
         with self.client() as client:

@@ -19,9 +19,11 @@ from dsock.wire.codec import (
     Unreadable,
     decode_answers,
     decode_channel_action,
+    decode_letters,
     decode_message,
     encode,
     encode_answers,
+    encode_letters,
     encode_probe,
     is_channel_action,
 )
@@ -61,6 +63,7 @@ answers = st.builds(
             st.builds(Outcome, st.integers(0, 2**32 - 1), st.integers(0, 2**32 - 1)),
         )
     ),
+    st.lists(st.integers(0, 2**64 - 1)).map(tuple),
 )
 
 
@@ -158,12 +161,43 @@ def test_fields_that_we_do_not_know_are_ignored() -> None:
 
 
 @pytest.mark.parametrize("command", [MESSAGES[1][1], ACTIONS[0][1]])
-def test_a_letter_of_direct_messaging_says_whose_it_is_and_for_whom(command: Command) -> None:
-    letter = Letter(command, "r", 5, publisher="p", worker="w")
+def test_a_letter_of_direct_messaging_says_whose_it_is(command: Command) -> None:
+    letter = Letter(command, "r", 5, publisher="p")
     payload = encode(letter)
     decode = decode_channel_action if is_channel_action(command) else decode_message
-    assert payload == encode(Letter(command, "r", 5)) + b"\x8a\x01\x01p" + b"\xa2\x01\x01w"
+    assert payload == encode(Letter(command, "r", 5)) + b"\x8a\x01\x01p"
     assert decode(payload) == letter
+
+
+def test_several_letters_for_one_worker_keep_their_order() -> None:
+    commands = [command for _, command in [*MESSAGES, *ACTIONS, *MESSAGES]]
+    letters = [Letter(command, "r", number, "p") for number, command in enumerate(commands)]
+    body = encode_letters("w", [(encode(one), is_channel_action(one.command)) for one in letters])
+    assert decode_letters(body) == ("w", letters)
+
+
+def test_a_letter_that_cannot_be_read_does_not_spoil_the_others() -> None:
+    good = encode(Letter(MESSAGES[0][1]))
+    bodies = [
+        (good, False),
+        (b"", False),
+        (b"\xff", True),
+        (encode_probe("x"), False),
+        (good, False),
+    ]
+    _, letters = decode_letters(encode_letters("w", bodies))
+    assert letters == [Letter(MESSAGES[0][1]), None, None, None, Letter(MESSAGES[0][1])]
+
+
+@pytest.mark.parametrize("body", [b"", b"\xff", encode_letters("w", []), b"\x12\x02\x0a\x00"])
+def test_a_body_without_a_worker_or_without_letters_is_unreadable(body: bytes) -> None:
+    with pytest.raises(Unreadable):
+        decode_letters(body)
+
+
+def test_a_publisher_has_a_short_name() -> None:
+    with pytest.raises(Unreadable):
+        decode_message(encode(Letter(MESSAGES[1][1], "r", 1, "p" * 65)))
 
 
 @pytest.mark.parametrize(

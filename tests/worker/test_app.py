@@ -7,6 +7,7 @@ from websockets.asyncio.client import connect
 from websockets.exceptions import InvalidStatus
 
 from tests.support.cluster import Cluster, memory_cluster
+from tests.support.eventually import eventually
 from tests.support.process import process
 
 
@@ -29,6 +30,8 @@ async def test_requests_that_are_logged_include_handshakes_without_their_credent
         address = await started.listening()
         with pytest.raises(InvalidStatus):
             await connect(f"ws://{address}/connect?claim=unknown-claim")
+        # The answer leaves before its line is written.
+        await eventually(lambda: any("path=/connect" in line for line in started.log))
     [line] = [line for line in started.log if "path=/connect" in line]
     assert "status=401" in line
     assert "client=127.0.0.1" in line

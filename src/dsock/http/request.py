@@ -37,17 +37,13 @@ def require_token(request: Request, tokens: Sequence[str]) -> None:
     """Let the request pass if it shows one of the tokens, in the query or as a Bearer
     (RFC 6750, section 2.1). Raises `InvalidAuthorization`.
     """
-    shown = [Parameters(request)("token")]
+    shown = [(Parameters(request)("token") or "").encode("utf-8", "surrogateescape")]
     scheme, _, value = request.headers.get("authorization", "").partition(" ")
     if scheme.lower() == "bearer":
-        shown.append(value.strip())
+        # Headers come as Latin-1, whatever they are.
+        shown.append(value.strip(" \t").encode("latin-1"))
     # Every pair is compared, so that the time does not tell which one was near.
-    matches = [
-        hmac.compare_digest(one.encode("utf-8", "surrogateescape"), token.encode())
-        for one in shown
-        if one
-        for token in tokens
-    ]
+    matches = [hmac.compare_digest(one, token.encode()) for one in shown if one for token in tokens]
     if not any(matches):
         raise InvalidAuthorization
 

@@ -21,6 +21,9 @@ from dsock.http.protocol import HttpProtocol, Rules
 
 BACKLOG = 4096
 
+KEEP_ALIVE = 75
+"""Seconds for which an idle HTTP connection is kept."""
+
 
 def bind(host: str, port: int) -> socket.socket:
     """A bound TCP socket; with an empty host on all interfaces, IPv6 and IPv4.
@@ -86,7 +89,7 @@ async def serving(app: Any, sock: socket.socket, rules: Rules) -> AsyncIterator[
         server_header=False,
         proxy_headers=False,
         backlog=BACKLOG,
-        timeout_keep_alive=75,
+        timeout_keep_alive=KEEP_ALIVE,
         timeout_graceful_shutdown=5,
     )
     server = _Server(config)

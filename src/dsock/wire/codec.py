@@ -6,7 +6,7 @@ lives on.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 from google.protobuf.message import DecodeError, EncodeError
@@ -18,6 +18,9 @@ from dsock.report import Outcome
 from dsock.target import Target, ToChannel, ToConnection, ToUser
 from dsock.wire import message_pb2 as pb
 
+MAX_PUBLISHER = 64
+"""Characters of a publisher's name."""
+
 
 class Unreadable(Exception):
     """No command can be read from these bytes."""
@@ -26,16 +29,15 @@ class Unreadable(Exception):
 class Letter(NamedTuple):
     """A command with its return address; without `reply_to` nobody waits for an answer.
 
-    `number` names it in the answer. An API that is set to direct messaging says which
-    `publisher` it is, and counts `number` up: a letter of the same publisher with a lower
-    one comes too late. `worker` is whom it is for, if it did not come through a mailbox.
+    `number` names it in the answer. An API that is set to direct messaging signs as
+    `publisher` and counts `number` up, however the letter travels: one with a lower number
+    than one before comes too late.
     """
 
     command: Command
     reply_to: str = ""
     number: int = 0
     publisher: str = ""
-    worker: str = ""
 
 
 class Probe(NamedTuple):
@@ -45,10 +47,11 @@ class Probe(NamedTuple):
 
 
 class Answers(NamedTuple):
-    """What one worker answers, by command number."""
+    """What one worker answers, by command number; `late` are those that came too late."""
 
     worker: str
-    outcomes: list[tuple[int, Outcome]]
+    outcomes: Sequence[tuple[int, Outcome]]
+    late: Sequence[int] = ()
 
 
 def encode(letter: Letter) -> bytes:
@@ -81,7 +84,6 @@ def _encode(letter: Letter) -> bytes:
     message.reply_to = letter.reply_to
     message.command = letter.number
     message.publisher = letter.publisher
-    message.worker = letter.worker
     return message.SerializeToString()
 
 
@@ -129,7 +131,43 @@ def decode_channel_action(payload: bytes) -> Letter:
 
 
 def _letter(command: Command, said: pb.Message | pb.ChannelAction) -> Letter:
-    return Letter(command, said.reply_to, said.command, said.publisher, said.worker)
+    if len(said.publisher) > MAX_PUBLISHER:
+        raise Unreadable
+    return Letter(command, said.reply_to, said.command, said.publisher)
+
+
+def encode_letters(worker: str, letters: Iterable[tuple[bytes, bool]]) -> bytes:
+    """Several letters for one worker as one body: of each what `encode` made of it, and
+    whether it `is_channel_action`."""
+    return pb.Letters(
+        worker=worker,
+        letters=[
+            pb.Letter(action=payload) if action else pb.Letter(message=payload)
+            for payload, action in letters
+        ],
+    ).SerializeToString()
+
+
+def decode_letters(body: bytes) -> tuple[str, list[Letter | None]]:
+    """For which worker a body is, and its letters in order: None for one that cannot be
+    read. Raises `Unreadable` when nothing can."""
+    said = pb.Letters()
+    _parse(said, body)
+    if not said.worker or not said.letters:
+        raise Unreadable
+    return said.worker, [_enclosed(one) for one in said.letters]
+
+
+def _enclosed(one: pb.Letter) -> Letter | None:
+    try:
+        mail = (
+            decode_channel_action(one.action)
+            if one.WhichOneof("kind") == "action"
+            else decode_message(one.message)
+        )
+    except Unreadable:
+        return None
+    return mail if isinstance(mail, Letter) else None
 
 
 def encode_probe(text: str) -> bytes:
@@ -139,7 +177,9 @@ def encode_probe(text: str) -> bytes:
 
 def encode_answers(answers: Answers) -> bytes:
     """Answers as bytes."""
-    return pb.Answers(worker=answers.worker, answers=_encode_outcomes(answers)).SerializeToString()
+    return pb.Answers(
+        worker=answers.worker, answers=_encode_outcomes(answers), late=answers.late
+    ).SerializeToString()
 
 
 def decode_answers(payload: bytes) -> Answers | Probe:
@@ -153,6 +193,7 @@ def decode_answers(payload: bytes) -> Answers | Probe:
     return Answers(
         message.worker,
         [(a.command, Outcome(a.connections, a.dropped)) for a in message.answers],
+        tuple(message.late),
     )
 
 
@@ -161,7 +202,9 @@ def _encode_outcomes(answers: Answers) -> Iterable[pb.Answer]:
         yield pb.Answer(command=number, connections=outcome.connections, dropped=outcome.dropped)
 
 
-def _parse(message: pb.Message | pb.ChannelAction | pb.Answers, payload: bytes) -> None:
+def _parse(
+    message: pb.Message | pb.ChannelAction | pb.Answers | pb.Letters, payload: bytes
+) -> None:
     try:
         message.ParseFromString(payload)
     except DecodeError:

@@ -81,7 +81,6 @@ class Message(_message.Message):
     COMMAND_FIELD_NUMBER: _builtins.int
     PUBLISHER_FIELD_NUMBER: _builtins.int
     PROBE_FIELD_NUMBER: _builtins.int
-    WORKER_FIELD_NUMBER: _builtins.int
     type: Global___Message.Type.ValueType
     body: _builtins.bytes
     reply_to: _builtins.str
@@ -91,8 +90,6 @@ class Message(_message.Message):
     publisher: _builtins.str
     """the API node, if it is set to direct messaging"""
     probe: _builtins.str
-    worker: _builtins.str
-    """whom it is for, if it did not come through a mailbox of its own"""
     @_builtins.property
     def target(self) -> Global___Target: ...
     def __init__(
@@ -105,11 +102,10 @@ class Message(_message.Message):
         command: _builtins.int = ...,
         publisher: _builtins.str = ...,
         probe: _builtins.str = ...,
-        worker: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["target", b"target"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["body", b"body", "command", b"command", "probe", b"probe", "publisher", b"publisher", "reply_to", b"reply_to", "target", b"target", "type", b"type", "worker", b"worker"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["body", b"body", "command", b"command", "probe", b"probe", "publisher", b"publisher", "reply_to", b"reply_to", "target", b"target", "type", b"type"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -140,13 +136,11 @@ class ChannelAction(_message.Message):
     REPLY_TO_FIELD_NUMBER: _builtins.int
     COMMAND_FIELD_NUMBER: _builtins.int
     PUBLISHER_FIELD_NUMBER: _builtins.int
-    WORKER_FIELD_NUMBER: _builtins.int
     channel: _builtins.str
     type: Global___ChannelAction.Type.ValueType
     reply_to: _builtins.str
     command: _builtins.int
     publisher: _builtins.str
-    worker: _builtins.str
     @_builtins.property
     def target(self) -> Global___Target: ...
     def __init__(
@@ -158,41 +152,96 @@ class ChannelAction(_message.Message):
         reply_to: _builtins.str = ...,
         command: _builtins.int = ...,
         publisher: _builtins.str = ...,
-        worker: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["target", b"target"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["channel", b"channel", "command", b"command", "publisher", b"publisher", "reply_to", b"reply_to", "target", b"target", "type", b"type", "worker", b"worker"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["channel", b"channel", "command", b"command", "publisher", b"publisher", "reply_to", b"reply_to", "target", b"target", "type", b"type"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___ChannelAction: _TypeAlias = ChannelAction  # noqa: Y015
 
 @_typing.final
+class Letters(_message.Message):
+    """The body of a direct message: all that an API had to bring to one worker, in order."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    WORKER_FIELD_NUMBER: _builtins.int
+    LETTERS_FIELD_NUMBER: _builtins.int
+    worker: _builtins.str
+    @_builtins.property
+    def letters(self) -> _containers.RepeatedCompositeFieldContainer[Global___Letter]: ...
+    def __init__(
+        self,
+        *,
+        worker: _builtins.str = ...,
+        letters: _abc.Iterable[Global___Letter] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["letters", b"letters", "worker", b"worker"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Letters: _TypeAlias = Letters  # noqa: Y015
+
+@_typing.final
+class Letter(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    MESSAGE_FIELD_NUMBER: _builtins.int
+    ACTION_FIELD_NUMBER: _builtins.int
+    message: _builtins.bytes
+    """a Message"""
+    action: _builtins.bytes
+    """a ChannelAction"""
+    def __init__(
+        self,
+        *,
+        message: _builtins.bytes = ...,
+        action: _builtins.bytes = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["action", b"action", "kind", b"kind", "message", b"message"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["action", b"action", "kind", b"kind", "message", b"message"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType_kind: _TypeAlias = _typing.Literal["message", "action"]  # noqa: Y015
+    _WhichOneofArgType_kind: _TypeAlias = _typing.Literal["kind", b"kind"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_kind) -> _WhichOneofReturnType_kind | None: ...
+
+Global___Letter: _TypeAlias = Letter  # noqa: Y015
+
+@_typing.final
 class Answers(_message.Message):
-    """On an API node's reply channel: all that a worker has to answer it in one turn. With direct
-    messaging, the body of the response: no answer in it means that it could not be confirmed.
+    """On an API node's reply channel: all that a worker has to answer it in one turn. Also the
+    body of the response to direct messages: it answers what needs no Redis, and says which
+    came too late and were not carried out.
     """
 
     DESCRIPTOR: _descriptor.Descriptor
 
     WORKER_FIELD_NUMBER: _builtins.int
     ANSWERS_FIELD_NUMBER: _builtins.int
+    LATE_FIELD_NUMBER: _builtins.int
     PROBE_FIELD_NUMBER: _builtins.int
     worker: _builtins.str
     probe: _builtins.str
     @_builtins.property
     def answers(self) -> _containers.RepeatedCompositeFieldContainer[Global___Answer]: ...
+    @_builtins.property
+    def late(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]: ...
     def __init__(
         self,
         *,
         worker: _builtins.str = ...,
         answers: _abc.Iterable[Global___Answer] | None = ...,
+        late: _abc.Iterable[_builtins.int] | None = ...,
         probe: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["answers", b"answers", "probe", b"probe", "worker", b"worker"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["answers", b"answers", "late", b"late", "probe", b"probe", "worker", b"worker"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -41,7 +41,7 @@ from dsock.worker.worker import Worker
 TRIES = 5
 """How often a claim may change under a client's hands before we give up."""
 
-_DEFLATE = ServerPerMessageDeflateFactory(
+_DEFLATE_SERVER = ServerPerMessageDeflateFactory(
     server_no_context_takeover=True, client_no_context_takeover=True
 )
 
@@ -86,7 +86,7 @@ class Admission:
         )
         # It may have begun to drain, or lost its lease, while the claim was read.
         membership = self._membership()
-        compresses = self._worker.compress_from is not None and deflate.any_window
+        compresses = self._worker.compress_from is not None and deflate.full_window
         connection = self._connection(claim, deflates=compresses)
         upgrade.on_lost = lambda: connection.close(Goodbye.CLIENT_LEFT)
         if upgrade.transport.is_closing():
@@ -202,36 +202,36 @@ def _handshake_key(upgrade: Upgrade) -> str:
     return keys[0]
 
 
-class _Deflate(NamedTuple):
+class _Agreed(NamedTuple):
     """What was agreed about permessage-deflate (RFC 7692): `answer` is the header's value,
-    `inflate_bits` the client's window, `any_window` whether it takes messages that were
+    `inflate_bits` the client's window, `full_window` whether it takes messages that were
     compressed with the largest, which all such clients share."""
 
     answer: str | None = None
     inflate_bits: int = 0
-    any_window: bool = False
+    full_window: bool = False
 
 
-def _negotiate_deflate(offers: Sequence[str]) -> _Deflate:
+def _negotiate_deflate(offers: Sequence[str]) -> _Agreed:
     """The answer to an offer of permessage-deflate, if there is one."""
     try:
         for name, parameters in (offer for line in offers for offer in parse_extension(line)):
-            if name == _DEFLATE.name:
+            if name == _DEFLATE_SERVER.name:
                 try:
-                    agreed, extension = _DEFLATE.process_request_params(parameters, [])
+                    agreed, extension = _DEFLATE_SERVER.process_request_params(parameters, [])
                 except ExtensionRefused:
                     continue
                 text = "; ".join(
                     key if value is None else f"{key}={value}" for key, value in agreed
                 )
-                return _Deflate(
+                return _Agreed(
                     answer=f"{name}; {text}" if text else name,
                     inflate_bits=extension.remote_max_window_bits,
-                    any_window=extension.local_max_window_bits == zlib.MAX_WBITS,
+                    full_window=extension.local_max_window_bits == zlib.MAX_WBITS,
                 )
     except ExtensionRefused:
         raise InvalidHandshake from None
-    return _Deflate()
+    return _Agreed()
 
 
 def _switching(key: str, protocol: str | None, extension: str | None, request_id: str) -> bytes:

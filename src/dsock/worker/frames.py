@@ -14,7 +14,7 @@ from dsock.command import MessageType
 LEVEL = 1
 """Of zlib's nine: on JSON the others win little and cost several times as much."""
 
-LARGEST = 2**21
+LARGEST = 2**19
 """Bytes above which a message goes as it is: to compress it would hold the loop too long."""
 
 

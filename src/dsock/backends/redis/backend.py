@@ -150,6 +150,7 @@ class RedisBackend:
             notify=self._notify,
         )
         if self.reception:
+            # To the end: a letter may be under way to a worker that has just left.
             self.reception.postboxes.add(membership.postbox)
         try:
             async with _running(membership.run()):
@@ -157,8 +158,6 @@ class RedisBackend:
                 yield membership
         finally:
             await membership.leave()
-            if self.reception:
-                self.reception.postboxes.discard(membership.postbox)
 
 
 def _pipe(

@@ -22,15 +22,15 @@ class Carrier(Protocol):
 
     def carry(self, workers: Iterable[str], letter: Letter) -> list[asyncio.Future[int]]:
         """Begin to bring a letter to each of these. A future is above 0 once the worker has
-        it, and 0 when nobody is there to take it; it raises `Silent`, or `Unavailable` when
-        Redis is in the way."""
+        it, or, if it has no return address, once it is on its way; and 0 when nobody is
+        there to take it. It raises `Silent`, or `Unavailable` when Redis is in the way."""
 
     async def close(self) -> None:
         """Bring nothing more."""
 
 
-Answered = Callable[[str, int, Outcome | None], None]
-"""Takes a worker, the number of a command, and its outcome: None if it is not confirmed."""
+Answered = Callable[[str, int, Outcome], None]
+"""Takes a worker, the number of a command, and its outcome."""
 
 NewCarrier = Callable[[Answered], Carrier]
 """Makes a carrier. What workers answer it directly goes to the argument."""

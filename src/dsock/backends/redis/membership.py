@@ -95,6 +95,8 @@ class RedisMembership:
         self.postbox = Postbox(pipe, keys, worker, self, method, notify)
         self._worker_written_at = 0.0
         self._announced_over: tuple[int, int] | None = None
+        self._left: asyncio.Future[bool] | None = None
+        """Whether all records were removed, once this worker leaves."""
         self._beat_at = -inf
         self._wake = asyncio.Event()
         self._entered = asyncio.Event()
@@ -136,9 +138,13 @@ class RedisMembership:
         self._ledger.forget(connection)
 
     async def settled(self) -> None:
-        await self._ledger.settled()
-        # What was asked for may have been a repetition of what failed before.
-        if not self.announced:
+        if self._left is None:
+            await self._ledger.settled()
+            # What was asked for may have been a repetition of what failed before.
+            if self.announced:
+                return
+        # Once it leaves nobody is connected here any more, and soon no record says so.
+        if self._left is None or not await asyncio.shield(self._left):
             raise Unavailable
 
     # --- life -------------------------------------------------------------------------------
@@ -182,12 +188,17 @@ class RedisMembership:
         self._heard = self._mailbox.probed(probe) or self._heard
 
     async def leave(self) -> None:
-        """Remove every record; the subscription ends last."""
+        """Remove every record; the subscription ends last. Commands that still come are
+        confirmed once nothing is left to find."""
         self._announced_over = None
+        self._left = self._loop.create_future()
         try:
             await self._reaper.remove(self.id)
         except Unavailable:
             log.warning("left without removing records: they end with the lease")
+            self._left.set_result(False)
+        else:
+            self._left.set_result(True)
         await self._mailbox.close()
 
     async def _tick(self) -> None:

@@ -45,8 +45,8 @@ class Member(Protocol):
     async def settled(self) -> None: ...
 
 
-Answer = Callable[[Outcome | None], None]
-"""Takes the outcome of a command; None when it cannot be confirmed."""
+Answer = Callable[[Outcome], None]
+"""Takes the outcome of a command."""
 
 
 class Postbox:
@@ -90,26 +90,26 @@ class Postbox:
             self._member.heard_probe(mail.text)
             return
         self._compare(mail)
-        self.take(mail, functools.partial(self._answer, mail))
+        self.take(mail)
 
-    def take(self, letter: Letter, answer: Answer) -> bool:
-        """Let the worker carry out a letter; says whether it came in time. `answer` is
-        called, sooner or later, if the letter asks for it."""
+    def take(self, letter: Letter, answer: Answer | None = None) -> bool:
+        """Let the worker carry out a letter; says whether it came in time. If the letter
+        asks for an answer, that goes to `answer`, or else to the letter's reply channel."""
         if letter.publisher and not self._is_next(letter):
             return False
+        answer = answer or functools.partial(self._answer, letter)
         self._worker.submit(letter.command, functools.partial(self._carried_out, letter, answer))
         return True
 
     def _is_next(self, letter: Letter) -> bool:
         # A letter may have waited in a socket for longer than its publisher for an answer.
         latest = self._latest.pop(letter.publisher, 0)
+        if len(self._latest) >= MAX_PUBLISHERS:
+            del self._latest[next(iter(self._latest))]
         self._latest[letter.publisher] = max(latest, letter.number)
         if letter.number <= latest:
             log.warning("a command that came too late was dropped", number=letter.number)
-            return False
-        if len(self._latest) > MAX_PUBLISHERS:
-            del self._latest[next(iter(self._latest))]
-        return True
+        return letter.number > latest
 
     def _compare(self, letter: Letter) -> None:
         method = "direct" if letter.publisher else "redis"
@@ -131,14 +131,12 @@ class Postbox:
         try:
             await self._member.settled()
         except Unavailable:
+            # Not answering says it: the caller cannot count on it.
             log.warning("could not record what a command did")
-            answer(None)
         else:
             answer(outcome)
 
-    def _answer(self, letter: Letter, outcome: Outcome | None) -> None:
-        if outcome is None:
-            return  # Not answering says it: the caller cannot count on it.
+    def _answer(self, letter: Letter, outcome: Outcome) -> None:
         if not self._outgoing:
             self._loop.call_soon(self._post)
         self._outgoing.setdefault(letter.reply_to, []).append((letter.number, outcome))

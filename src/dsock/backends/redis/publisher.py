@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import itertools
 from collections.abc import Iterable
+from contextlib import suppress
+from typing import Any
 from uuid import uuid4
 
 import structlog
@@ -35,7 +37,8 @@ class _Awaited:
 
     def __init__(self, told: Iterable[str]) -> None:
         self.waiting = set(told)
-        self.unconfirmed = 0
+        self.unheard: set[str] = set()
+        """Who has certainly not, or not in time, said what came of it."""
         self.answered: set[str] = set()
         self.receivers = 0
         self.report = Report()
@@ -45,23 +48,21 @@ class _Awaited:
         if worker not in self.answered:
             self.answered.add(worker)
             self.waiting.discard(worker)
+            self.unheard.discard(worker)
             self.report = self.report.answered(outcome)
             self.check()
 
     def give_up(self, worker: str) -> None:
-        """This worker has said that it cannot confirm."""
-        if worker in self.waiting:
-            self.waiting.discard(worker)
-            self.unconfirmed += 1
-            self.check()
+        self.waiting.discard(worker)
+        self.unheard.add(worker)
 
     def check(self) -> None:
         if not self.waiting and len(self.answered) >= self.receivers:
             self.complete.set()
 
-    def result(self, unreached: int) -> Report:
-        missing = max(len(self.waiting), self.receivers - len(self.answered))
-        missing += unreached + self.unconfirmed
+    def result(self) -> Report:
+        unheard = len(self.waiting) + len(self.unheard)
+        missing = max(unheard, self.receivers - len(self.answered))
         return self.report._replace(workers=len(self.answered) + missing, unanswered=missing)
 
 
@@ -138,46 +139,61 @@ class Publisher:
         awaited = _Awaited(routed | self._watch.workers if everyone else routed)
         self._awaited[number] = awaited
         try:
-            unreached = await self._tell(letter, awaited, everyone)
-            if wait and (awaited.waiting or awaited.receivers):
-                awaited.check()
-                try:
-                    async with asyncio.timeout(self._report_timeout):
-                        await awaited.complete.wait()
-                except TimeoutError:
-                    pass  # `result` counts who is missing.
+            if everyone:
+                await self._tell_everyone(letter, awaited)
+            else:
+                await self._tell(letter, awaited)
+            if wait:
+                await self._wait(awaited)
         finally:
             del self._awaited[number]
-        report = awaited.result(unreached)
+        if awaited.unheard and not everyone:
+            with suppress(Unavailable):  # Then they count as unanswered.
+                await self._strike_out_gone(command.target, awaited)
+        report = awaited.result()
         return report if wait else Report(workers=report.workers)
 
-    async def _tell(self, letter: Letter, awaited: _Awaited, everyone: bool) -> int:
-        """Have it brought; returns how many of the told have not said that they have it."""
-        if everyone:
-            [call] = self._mailboxes.carry((self._keys.everyone(),), letter)
-            awaited.receivers = await call
-            return 0
+    async def _tell_everyone(self, letter: Letter, awaited: _Awaited) -> None:
+        [call] = self._mailboxes.carry((self._keys.everyone(),), letter)
+        awaited.receivers = await call
+
+    async def _tell(self, letter: Letter, awaited: _Awaited) -> None:
         told = tuple(awaited.waiting)
         taken = await asyncio.gather(*self._carrier.carry(told, letter), return_exceptions=True)
         if all(isinstance(one, Unavailable) for one in taken):
             raise Unavailable
-        deaf = [id for id, count in zip(told, taken, strict=True) if count == 0]
-        unsure = [id for id, one in zip(told, taken, strict=True) if isinstance(one, Exception)]
-        awaited.waiting.difference_update(deaf, unsure)
-        return len(unsure) + await self._strike_out_gone(letter.command.target, deaf)
+        for id, one in zip(told, taken, strict=True):
+            if one == 0 or isinstance(one, Exception):
+                awaited.give_up(id)
 
-    async def _strike_out_gone(self, target: Target, deaf: list[str]) -> int:
-        """Of workers that nobody listens for: those declared gone are no longer told; returns
-        how many are left."""
-        if not deaf:
-            return 0
-        marks = await asyncio.gather(
-            *(self._reads.call("EXISTS", self._keys.reaped(id)) for id in deaf)
+    async def _wait(self, awaited: _Awaited) -> None:
+        awaited.check()
+        try:
+            async with asyncio.timeout(self._report_timeout):
+                await awaited.complete.wait()
+        except TimeoutError:
+            for id in tuple(awaited.waiting):
+                awaited.give_up(id)
+
+    async def _strike_out_gone(self, target: Target, awaited: _Awaited) -> None:
+        """Of workers that were not heard, those are not missed that were declared gone, and
+        those that have left: a worker leaves when nobody is connected to it any more, and
+        its place among the workers goes last."""
+        unheard = tuple(awaited.unheard)
+        marks, places = await asyncio.gather(
+            self._ask("EXISTS", [(self._keys.reaped(id),) for id in unheard]),
+            self._ask("ZSCORE", [(self._keys.workers(), id) for id in unheard]),
         )
-        gone = [id for id, marked in zip(deaf, marks, strict=True) if marked]
-        if gone and not isinstance(target, ToConnection):
-            await asyncio.gather(*(self._records.close_route(id, target) for id in gone))
-        return len(deaf) - len(gone)
+        if await self._watch.in_doubt():
+            return  # Redis may have forgotten them.
+        reaped = {id for id, marked in zip(unheard, marks, strict=True) if marked}
+        left = {id for id, place in zip(unheard, places, strict=True) if place is None}
+        awaited.unheard -= reaped | left
+        if reaped and not isinstance(target, ToConnection):
+            await asyncio.gather(*(self._records.close_route(id, target) for id in reaped))
+
+    async def _ask(self, command: str, arguments: list[tuple[str, ...]]) -> list[Any]:
+        return await asyncio.gather(*(self._reads.call(command, *one) for one in arguments))
 
     def _receive(self, _: str, payload: bytes) -> None:
         try:
@@ -191,11 +207,7 @@ class Publisher:
         for number, outcome in mail.outcomes:
             self._answered(mail.worker, number, outcome)
 
-    def _answered(self, worker: str, number: int, outcome: Outcome | None) -> None:
-        awaited = self._awaited.get(number)
-        if awaited is None:
-            return  # It was given up, and counted.
-        if outcome is None:
-            awaited.give_up(worker)
-        else:
+    def _answered(self, worker: str, number: int, outcome: Outcome) -> None:
+        # One that is not awaited any more was given up, and counted.
+        if awaited := self._awaited.get(number):
             awaited.answer(worker, outcome)

@@ -31,7 +31,7 @@ def test_an_address_is_host_and_port_and_reads_back(text: str, address: Address)
     [
         *("", "host", "host:", ":80", "host:0", "host:65536", "host:80x", "host:-1"),
         *("http://host:80", "host:80/path", "user@host:80", "a b:80", "host:80\r\n", "::1:80"),
-        *("host:80?x", "host:80#x", "ho%73t:80"),
+        *("host:80?x", "host:80#x", "ho%73t:80", "a..b:80", ".:80", "-a:80", f"{'x' * 64}:80"),
     ],
 )
 def test_what_is_no_host_and_port_is_no_address(text: str) -> None:
@@ -41,7 +41,12 @@ def test_what_is_no_host_and_port_is_no_address(text: str) -> None:
 
 @pytest.mark.parametrize(
     "host",
-    ["169.254.169.254", "[fe80::1]", "[::ffff:169.254.169.254]", "0.0.0.0", "[::]", "224.0.0.1"],
+    [
+        *("169.254.169.254", "[fe80::1]", "[::ffff:169.254.169.254]", "0.0.0.0", "[::]"),
+        *("224.0.0.1", "[fd00:ec2::254]", "100.100.100.200"),
+        # Other spellings, which systems would understand.
+        *("2852039166", "169.254.43518", "0xA9FEA9FE", "0xa9.254.169.254", "0", "127.1", "0x7f.1"),
+    ],
 )
 def test_b73_no_worker_is_looked_for_at_a_link_local_address(host: str) -> None:
     with pytest.raises(ValueError, match="no worker can be there"):
@@ -56,6 +61,12 @@ def test_b73_loopback_and_private_addresses_are_allowed(host: str) -> None:
 def test_a_worker_says_what_is_set() -> None:
     settings = Settings(direct_message_hostname="worker-1", direct_message_port=80)
     assert own_address(settings, 6241) == "worker-1:80"
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "::"])
+def test_a_worker_that_listens_on_all_addresses_says_one(host: str) -> None:
+    assert own_address(Settings(host=host, direct_message_hostname="w"), 80) == "w:80"
+    assert not own_address(Settings(host=host), 6241).startswith(("0.", "[::]"))
 
 
 def test_a_worker_that_listens_on_one_address_says_that() -> None:

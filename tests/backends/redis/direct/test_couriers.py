@@ -8,47 +8,63 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
+import structlog
 from starlette.requests import Request
-from starlette.responses import RedirectResponse, Response, StreamingResponse
+from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
 from dsock.backends.redis.carrier import Silent
 from dsock.backends.redis.direct.couriers import Couriers
+from dsock.backends.redis.direct.reception import ENVELOPE
 from dsock.command import MessageType, Send
 from dsock.http.app import application
 from dsock.http.protocol import Rules
 from dsock.http.server import bind, serving
 from dsock.report import Outcome
 from dsock.target import ToUser
-from dsock.wire.codec import Answers, Letter, decode_message, encode_answers
+from dsock.wire.codec import Answers, Letter, decode_letters, encode_answers
 from tests.support.redis_server import free_port
 
 WORKER = "worker"
 TIMEOUT = 0.5
 
 
+Numbers = list[int]
+
+
 class Place:
-    """A worker as couriers see it. It keeps each letter until `respond` says what to do."""
+    """A worker as couriers see it: `respond` says what it does with the letters of a request,
+    which it knows by their numbers."""
 
     def __init__(self, address: str) -> None:
         self.address = address
-        self.taken: list[int] = []
+        self.requests: list[Numbers] = []
         self.tokens: list[str] = []
-        self.respond: Callable[[int], Any] = self.confirm
+        self.respond: Callable[[Numbers], Any] = self.confirm
+        self.asked = asyncio.Event()
+
+    @property
+    def taken(self) -> Numbers:
+        """All letters, in order."""
+        return [number for numbers in self.requests for number in numbers]
 
     async def take(self, request: Request) -> Response:
-        letter = decode_message(await request.body())
-        assert isinstance(letter, Letter)
-        self.taken.append(letter.number)
+        worker, letters = decode_letters(await request.body())
+        assert worker == WORKER
+        numbers = [letter.number for letter in letters if letter]
+        self.requests.append(numbers)
         self.tokens.append(request.headers.get("authorization", ""))
-        response = self.respond(letter.number)
+        self.asked.set()
+        response = self.respond(numbers)
         result: Response = await response if asyncio.iscoroutine(response) else response
         return result
 
-    def confirm(self, number: int) -> Response:
-        return Response(encode_answers(Answers(WORKER, [(number, Outcome(1, 0))])))
+    def confirm(self, numbers: Numbers) -> Response:
+        return Response(
+            encode_answers(Answers(WORKER, [(number, Outcome(1, 0)) for number in numbers]))
+        )
 
-    async def never(self, _: int) -> Response:
+    async def never(self, _: Numbers) -> Response:
         await asyncio.Event().wait()
         return Response()
 
@@ -88,7 +104,7 @@ class Sending:
     """Couriers, and what they were answered."""
 
     def __init__(self, office: Office) -> None:
-        self.answers: dict[int, Outcome | None] = {}
+        self.answers: dict[int, Outcome] = {}
         self.office = office
         self.couriers = Couriers(
             self._answered,
@@ -98,7 +114,6 @@ class Sending:
             timeout=TIMEOUT,
         )
         self._numbers = 0
-        self._news = asyncio.Event()
 
     def bring(self, body: bytes = b"hello", wait: bool = True) -> asyncio.Future[int]:
         self._numbers += 1
@@ -107,17 +122,9 @@ class Sending:
         [taken] = self.couriers.carry([WORKER], letter)
         return taken
 
-    async def answer(self, number: int) -> Outcome | None:
-        async with asyncio.timeout(5):
-            while number not in self.answers:
-                self._news.clear()
-                await self._news.wait()
-        return self.answers[number]
-
-    def _answered(self, worker: str, number: int, outcome: Outcome | None) -> None:
+    def _answered(self, worker: str, number: int, outcome: Outcome) -> None:
         assert worker == WORKER
         self.answers[number] = outcome
-        self._news.set()
 
 
 @asynccontextmanager
@@ -137,41 +144,57 @@ async def sending(place: Place) -> AsyncIterator[Sending]:
 
 async def test_a_letter_is_taken_and_answered(place: Place, sending: Sending) -> None:
     assert await sending.bring() == 1
-    assert await sending.answer(1) == Outcome(1, 0)
+    assert sending.answers == {1: Outcome(1, 0)}
     assert place.tokens == ["Bearer token"]
 
 
-async def test_many_letters_are_taken_in_the_order_of_the_calls(
+async def test_letters_are_taken_in_the_order_of_the_calls_those_that_wait_together(
     place: Place, sending: Sending
 ) -> None:
-    async def lingering(number: int) -> Response:
-        # The earlier the slower.
-        for _ in range(20 - number):
-            await asyncio.sleep(0)
-        return place.confirm(number)
+    go_on = asyncio.Event()
 
-    place.respond = lingering
-    assert await asyncio.gather(*(sending.bring() for _ in range(20))) == [1] * 20
+    async def held(numbers: Numbers) -> Response:
+        await go_on.wait()
+        return place.confirm(numbers)
+
+    place.respond = held
+    first = sending.bring()
+    await place.asked.wait()
+    others = [sending.bring() for _ in range(20)]
+    go_on.set()
+    assert await asyncio.gather(first, *others) == [1] * 21
+    assert place.requests == [[1], list(range(2, 22))]
+    assert len(sending.answers) == 21
+
+
+async def test_what_waits_is_as_much_as_a_worker_takes_at_once(
+    place: Place, sending: Sending
+) -> None:
+    waiting = [sending.bring(b"x" * 2**17) for _ in range(20)]
+    assert await asyncio.gather(*waiting) == [1] * 20
     assert place.taken == list(range(1, 21))
+    assert len(place.requests) > 1
+    assert max(map(len, place.requests)) * 2**17 <= ENVELOPE
 
 
-async def test_the_next_letter_does_not_wait_for_the_outcome_of_the_last(
+async def test_a_command_that_is_answered_elsewhere_is_only_taken(
     place: Place, sending: Sending
 ) -> None:
-    settled = asyncio.Event()
+    place.respond = lambda _: Response(encode_answers(Answers(WORKER, [])))
+    assert await sending.bring() == 1
+    assert sending.answers == {}
 
-    async def later() -> AsyncIterator[bytes]:
-        await settled.wait()
-        yield encode_answers(Answers(WORKER, [(1, Outcome(3, 0))]))
 
-    place.respond = lambda number: (
-        StreamingResponse(later()) if number == 1 else place.confirm(number)
+async def test_a_letter_that_came_too_late_counts_as_not_taken(
+    place: Place, sending: Sending
+) -> None:
+    place.respond = lambda _: Response(
+        encode_answers(Answers(WORKER, [(1, Outcome(1, 0))], late=[2]))
     )
-    assert [await sending.bring(), await sending.bring()] == [1, 1]
-    assert await sending.answer(2) == Outcome(1, 0)
-    assert 1 not in sending.answers
-    settled.set()
-    assert await sending.answer(1) == Outcome(3, 0)
+    first, second = sending.bring(), sending.bring()
+    assert await first == 1
+    with pytest.raises(Silent):
+        await second
 
 
 async def test_b70_b72_a_worker_that_is_silent_is_given_up_in_time(
@@ -182,16 +205,24 @@ async def test_b70_b72_a_worker_that_is_silent_is_given_up_in_time(
     taken = await asyncio.gather(*(sending.bring() for _ in range(5)), return_exceptions=True)
     assert asyncio.get_running_loop().time() - began < TIMEOUT + 1
     assert all(isinstance(one, Silent) for one in taken)
-    # What nobody waits for any more does not leave.
-    assert place.taken == [1]
-
-
-async def test_after_silence_the_next_letters_are_taken(place: Place, sending: Sending) -> None:
-    place.respond = lambda number: place.never(1) if number == 1 else place.confirm(number)
-    with pytest.raises(Silent):
-        await sending.bring()
+    place.respond = place.confirm
     assert await sending.bring() == 1
-    assert await sending.answer(2) == Outcome(1, 0)
+    assert sending.answers == {6: Outcome(1, 0)}
+
+
+async def test_what_nobody_waits_for_any_more_does_not_leave(
+    place: Place, sending: Sending
+) -> None:
+    place.respond = place.never
+    first = sending.bring()
+    await place.asked.wait()
+    second = sending.bring()
+    second.cancel()
+    with pytest.raises(Silent):
+        await first
+    place.respond = place.confirm
+    assert await sending.bring() == 1
+    assert place.taken == [1, 3]
 
 
 async def test_where_nobody_listens_nobody_is_there_and_the_address_is_asked_for_again() -> None:
@@ -224,7 +255,10 @@ async def test_b73_no_redirect_is_followed(place: Place, sending: Sending) -> No
     assert len(place.taken) == 1
 
 
-@pytest.mark.parametrize("address", ["169.254.169.254:80", "[fe80::1]:80", "http://x:80", "x"])
+@pytest.mark.parametrize(
+    "address",
+    ["169.254.169.254:80", "[fe80::1]:80", "2852039166:80", "http://x:80", "a..b:80", "x"],
+)
 async def test_b73_nothing_is_sent_where_no_worker_can_be(address: str) -> None:
     async with sending_to(address) as sending:
         assert await sending.bring() == 0
@@ -239,28 +273,39 @@ async def test_b73_no_name_leads_where_no_worker_can_be(monkeypatch: pytest.Monk
         assert await sending.bring() == 0
 
 
-@pytest.mark.parametrize("body", [b"", b"\xff\xff", b"x" * 2**17])
-async def test_an_answer_that_says_nothing_confirms_nothing(
+@pytest.mark.parametrize(
+    "body", [b"", b"\xff\xff", b"x" * 2**17, encode_answers(Answers("another", []))]
+)
+async def test_an_answer_that_is_no_workers_confirms_nothing(
     place: Place, sending: Sending, body: bytes
 ) -> None:
     place.respond = lambda _: Response(body)
-    assert await sending.bring() == 1
-    assert await sending.answer(1) is None
+    with pytest.raises(Silent):
+        await sending.bring()
 
 
-async def test_a_letter_without_return_address_is_only_taken(
+async def test_a_letter_without_return_address_is_not_waited_for(
     place: Place, sending: Sending
 ) -> None:
+    place.respond = place.never
     assert await sending.bring(wait=False) == 1
+    await place.asked.wait()
     assert place.taken == [1]
-    assert sending.answers == {}
+
+
+async def test_a_place_without_the_path_is_told_of_once(place: Place, sending: Sending) -> None:
+    place.respond = lambda _: Response(status_code=404)
+    with structlog.testing.capture_logs() as said:
+        for _ in range(3):
+            assert await sending.bring() == 0
+    assert [line["event"] for line in said] == ["cannot bring direct messages"]
 
 
 async def test_a_worker_without_an_address_gets_its_letters_in_its_mailbox() -> None:
     async with sending_to(None) as sending:
         assert await sending.bring() == 1
         [letter] = sending.office.posted
-        assert (letter.number, letter.publisher, letter.worker) == (1, "api", WORKER)
+        assert (letter.number, letter.publisher) == (1, "api")
 
 
 async def test_a_large_letter_arrives_whole(place: Place, sending: Sending) -> None:
@@ -272,16 +317,15 @@ async def test_b72_letters_share_one_connection(place: Place, sending: Sending) 
     assert connector
     for number in range(1, 200):
         assert await sending.bring() == 1
-        await sending.answer(number)
+        assert number in sending.answers
     assert sum(map(len, connector._conns.values())) == 1
     assert not connector._acquired
 
 
-async def test_letters_that_wait_at_the_end_are_not_taken(place: Place) -> None:
+async def test_letters_that_wait_at_the_end_or_come_after_it_are_not_taken(place: Place) -> None:
     async with sending_to(place.address) as sending:
         place.respond = place.never
         waiting = [sending.bring(), sending.bring()]
-    with pytest.raises(Silent):
-        await waiting[0]
-    with pytest.raises(Silent):
-        await waiting[1]
+    for taken in (*waiting, sending.bring()):
+        with pytest.raises(Silent):
+            await taken

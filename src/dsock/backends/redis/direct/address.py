@@ -15,7 +15,14 @@ from dsock.settings import Settings
 _SIOCGIFADDR = 0x8915
 """Asks Linux for the IPv4 address of an interface (netdevice(7))."""
 
-_ADDRESS = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+):([0-9]{1,5})")
+_LABEL = r"[A-Za-z0-9_](?:[A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?"
+_ADDRESS = re.compile(rf"(\[[0-9A-Fa-f:.]+\]|{_LABEL}(?:\.{_LABEL})*):([0-9]{{1,5}})")
+
+# Systems take these for IPv4 addresses too: 2130706433, 0x7f.1.
+_NUMERIC = re.compile(r"(?:.*\.)?(?:[0-9]+|0[xX][0-9A-Fa-f]*)")
+
+_METADATA = {ip_address("fd00:ec2::254"), ip_address("100.100.100.200")}
+"""Where some clouds keep the secrets of a machine, beside the link-local address."""
 
 
 class Address(NamedTuple):
@@ -41,26 +48,34 @@ def parse_address(text: str) -> Address:
 
 
 def is_refused(host: str) -> bool:
-    """Whether this is an IP address at which no API looks for a worker: link-local ones,
-    where clouds keep their secrets, and those that are nobody's."""
+    """Whether this is an address at which no API looks for a worker: link-local ones, and
+    those of metadata services; those that are nobody's; and other spellings of any."""
     try:
         ip = ip_address(host)
     except ValueError:
-        return False
+        return bool(_NUMERIC.fullmatch(host))
     ip = getattr(ip, "ipv4_mapped", None) or ip
-    return ip.is_link_local or ip.is_multicast or ip.is_unspecified
+    return ip in _METADATA or ip.is_link_local or ip.is_multicast or ip.is_unspecified
 
 
 def own_address(settings: Settings, port: int) -> str:
     """What a worker that listens on `port` tells the APIs. Raises `StartError` when it has
     no address to tell."""
-    host = settings.direct_message_hostname or settings.host or _first_ipv4()
+    host = settings.direct_message_hostname or _one_address(settings.host) or _first_ipv4()
     address = str(Address(host, settings.direct_message_port or port))
     try:
         parse_address(address)
     except ValueError as error:
         raise StartError(f"direct_message_hostname: {address}: {error}") from None
     return address
+
+
+def _one_address(host: str) -> str:
+    """The host that is listened on, unless that is all of them: `0.0.0.0`, `::`."""
+    try:
+        return "" if ip_address(host).is_unspecified else host
+    except ValueError:
+        return host
 
 
 def _first_ipv4() -> str:

@@ -6,7 +6,7 @@ import asyncio
 import io
 import socket
 from collections import deque
-from collections.abc import Coroutine, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
 from http import HTTPStatus
 
@@ -16,17 +16,23 @@ from aiohttp.abc import AbstractResolver, ResolveResult
 from aiohttp.resolver import ThreadedResolver
 
 from dsock.backends.redis.carrier import Answered, Mailboxes, Silent
-from dsock.backends.redis.direct.address import is_refused, parse_address
-from dsock.backends.redis.direct.reception import ACTIONS, MESSAGES
+from dsock.backends.redis.direct.address import Address, is_refused, parse_address
+from dsock.backends.redis.direct.reception import ENVELOPE, MESSAGES
 from dsock.backends.redis.directory import Directory
 from dsock.errors import Unavailable
-from dsock.wire.codec import Answers, Letter, Unreadable, decode_answers, encode, is_channel_action
+from dsock.http.server import KEEP_ALIVE
+from dsock.wire.codec import (
+    Answers,
+    Letter,
+    Unreadable,
+    decode_answers,
+    encode,
+    encode_letters,
+    is_channel_action,
+)
 
-KEPT = 30.0
-"""Seconds for which an idle connection is kept; less than a worker keeps it."""
-
-AT_A_TIME = 64
-"""Connections to one worker: one brings letters, the others wait for answers."""
+AT_ONCE = 256
+"""Letters that go to a worker in one request."""
 
 MAX_ANSWER = 2**16
 """Bytes of an answer that are read."""
@@ -35,14 +41,34 @@ MAX_TROUBLES = 1000
 """Workers of which it is remembered what is in the way."""
 
 LARGE = 2**18
-"""Bytes from which a letter is large."""
+"""Bytes from which a body is written in pieces, between which others have their turn."""
 
 log = structlog.stdlib.get_logger("dsock.redis")
 
 
+@dataclass(frozen=True, slots=True)
+class _Load:
+    """A letter on its way to one worker; `taken` becomes known by its deadline."""
+
+    letter: Letter
+    payload: bytes
+    taken: asyncio.Future[int]
+    deadline: asyncio.TimerHandle
+
+    def settle(self, takers: int) -> None:
+        self.deadline.cancel()
+        if not self.taken.done():
+            self.taken.set_result(takers)
+
+    def fail(self, error: Exception) -> None:
+        self.deadline.cancel()
+        _fail(self.taken, error)
+
+
 class Couriers:
-    """The carrier of `messaging_method=direct`. A worker that takes no direct messages gets
-    its letters through its mailbox."""
+    """The carrier of `messaging_method=direct`. All that waits for a worker goes in one
+    request, and the next leaves when that was answered. A worker that takes no direct
+    messages gets its letters through its mailbox."""
 
     def __init__(
         self,
@@ -58,8 +84,9 @@ class Couriers:
         self._timeout = timeout
         self._answered = answered
         self._session = aiohttp.ClientSession(
+            # One request at a time to each worker; a worker keeps it for longer.
             connector=aiohttp.TCPConnector(
-                limit=0, limit_per_host=AT_A_TIME, keepalive_timeout=KEPT, resolver=_Resolver()
+                limit=0, keepalive_timeout=KEEP_ALIVE / 2, resolver=_Resolver()
             ),
             headers={"Authorization": f"Bearer {token}"} if token else {},
             timeout=aiohttp.ClientTimeout(total=None),
@@ -69,154 +96,177 @@ class Couriers:
         self._queues: dict[str, deque[_Load]] = {}
         self._troubles: dict[str, str] = {}
         self._tasks: set[asyncio.Task[None]] = set()
+        self._closed = False
         self._loop = asyncio.get_running_loop()
 
     def carry(self, workers: Iterable[str], letter: Letter) -> list[asyncio.Future[int]]:
-        return [self._accept(worker, letter._replace(worker=worker)) for worker in workers]
+        payload = encode(letter)
+        return [self._accept(worker, letter, payload) for worker in workers]
 
     async def close(self) -> None:
+        self._closed = True
         for task in self._tasks:
             task.cancel()
         if self._tasks:
             await asyncio.wait(self._tasks)
         for queue in self._queues.values():
-            for load in queue:
-                load.fail(Silent())
+            _fail_all(queue, Silent())
         await self._session.close()
 
-    def _accept(self, worker: str, letter: Letter) -> asyncio.Future[int]:
-        load = _Load(
-            letter, encode(letter), self._loop.time() + self._timeout, self._loop.create_future()
-        )
+    def _accept(self, worker: str, letter: Letter, payload: bytes) -> asyncio.Future[int]:
+        taken: asyncio.Future[int] = self._loop.create_future()
+        deadline = self._loop.call_later(self._timeout, _fail, taken, Silent())
+        load = _Load(letter, payload, taken, deadline)
+        if self._closed:
+            load.fail(Silent())
+            return taken
         queue = self._queues.get(worker)
         if queue is None:
             queue = self._queues[worker] = deque()
-            self._spawn(self._work_off(worker, queue))
+            task = self._loop.create_task(self._work_off(worker, queue))
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
         queue.append(load)
-        return load.taken
+        if letter.reply_to:
+            return taken
+        # Nobody waits for what becomes of it: it is on its way.
+        taken.add_done_callback(_ignore)
+        on_its_way: asyncio.Future[int] = self._loop.create_future()
+        on_its_way.set_result(1)
+        return on_its_way
 
     async def _work_off(self, worker: str, queue: deque[_Load]) -> None:
-        """Bring one letter after the other: the next leaves when the last one was taken."""
         while queue:
-            await self._bring(worker, queue.popleft())
+            loads = _next(queue)
+            if not loads:
+                continue
+            try:
+                async with asyncio.timeout_at(loads[-1].deadline.when()):
+                    await self._bring(worker, loads)
+            except Unavailable as error:
+                _fail_all(loads, error)
+            except (TimeoutError, aiohttp.ClientError, OSError) as error:
+                _fail_all(loads, Silent())
+                self._say(worker, type(error).__name__)
+            except BaseException as error:
+                _fail_all(loads, Silent())
+                if not isinstance(error, Exception):
+                    raise
+                # A bug must not stop who comes next.
+                log.exception("direct message failed", worker=worker)
         del self._queues[worker]
 
-    async def _bring(self, worker: str, load: _Load) -> None:
+    async def _bring(self, worker: str, loads: list[_Load]) -> None:
+        """Settle these letters, or raise what they all fail with."""
+        address = await self._directory.address(worker)
+        if address is None:
+            await self._post(worker, loads)
+            return
         try:
-            # Who asked has had an answer by then: nothing leaves any more.
-            if self._loop.time() >= load.deadline:
-                raise TimeoutError
-            async with asyncio.timeout_at(load.deadline):
-                load.tell(await self._hand_over(worker, load.letter, load.payload))
-        except TimeoutError:
-            load.fail(Silent())
-            self._say(worker, "it does not answer in time")
-        except aiohttp.ClientConnectorError as error:
-            # Nothing was sent. It may be back elsewhere, under this or another id.
-            self._directory.forget(worker)
-            load.tell(0)
-            self._say(worker, type(error.os_error).__name__)
-        except (aiohttp.ClientError, OSError) as error:
-            load.fail(Silent())
-            self._say(worker, type(error).__name__)
-        except Unavailable as error:
-            load.fail(error)
-        except asyncio.CancelledError:
-            load.fail(Silent())
-            raise
-        except Exception:
-            # A bug must not leave anyone waiting, nor stop who comes next.
-            log.exception("direct message failed", worker=worker)
-            load.fail(Silent())
+            answers = await self._request(worker, parse_address(address), loads)
+        except (aiohttp.ClientConnectorError, ValueError) as error:
+            # Nothing was sent.
+            self._nobody_there(worker, loads, str(error))
+            return
+        if answers is None:
+            self._nobody_there(worker, loads, "another worker is there, or none")
+            return
+        self._say(worker, "")
+        for load in loads:
+            if load.letter.number in answers.late:
+                load.fail(Silent())
+            else:
+                load.settle(1)
+        for number, outcome in answers.outcomes:
+            self._answered(worker, number, outcome)
 
-    async def _hand_over(self, worker: str, letter: Letter, payload: bytes) -> int:
-        text = await self._directory.address(worker)
-        if text is None:
-            [published] = self._mailboxes.carry((worker,), letter)
-            return await published
-        try:
-            address = parse_address(text)
-        except ValueError as error:
-            self._say(worker, str(error))
-            return 0
-        path = ACTIONS if is_channel_action(letter.command) else MESSAGES
-        # A long one is written in pieces, between which others have their turn.
-        data = payload if len(payload) < LARGE else io.BytesIO(payload)
-        response = await self._session.post(
-            f"http://{address}{path}", data=data, allow_redirects=False
-        )
-        # Its head is the worker's word that the command has its place; its body the outcome.
-        if response.status == HTTPStatus.OK and letter.reply_to:
-            self._spawn(self._read(worker, letter, response))
-            self._say(worker, "")
-            return 1
-        response.release()
-        if response.status == HTTPStatus.OK:
-            self._say(worker, "")
-            return 1
-        if response.status == HTTPStatus.NOT_FOUND:
-            # Another worker is there now.
-            self._directory.forget(worker)
-            return 0
-        self._say(worker, f"status {response.status}")
-        raise Silent
+    async def _post(self, worker: str, loads: list[_Load]) -> None:
+        """Bring letters through the worker's mailbox."""
+        posted = [self._mailboxes.carry((worker,), load.letter)[0] for load in loads]
+        heard = await asyncio.gather(*posted, return_exceptions=True)
+        for load, one in zip(loads, heard, strict=True):
+            if isinstance(one, BaseException):
+                load.fail(Unavailable())
+            else:
+                load.settle(one)
 
-    async def _read(self, worker: str, letter: Letter, response: aiohttp.ClientResponse) -> None:
-        outcome = None
-        try:
-            async with asyncio.timeout(self._timeout):
-                mail = decode_answers(await _body(response))
-            if isinstance(mail, Answers):
-                outcome = dict(mail.outcomes).get(letter.number)
-        except (TimeoutError, Unreadable, aiohttp.ClientError, OSError):
-            pass  # `outcome` says it.
-        finally:
-            response.release()
-            self._answered(worker, letter.number, outcome)
+    async def _request(self, worker: str, address: Address, loads: list[_Load]) -> Answers | None:
+        """What the worker answers; None when it is not there (any more)."""
+        letters = ((load.payload, is_channel_action(load.letter.command)) for load in loads)
+        body = encode_letters(worker, letters)
+        async with self._session.post(
+            f"http://{address}{MESSAGES}",
+            data=body if len(body) < LARGE else io.BytesIO(body),
+            allow_redirects=False,
+        ) as response:
+            if response.status == HTTPStatus.NOT_FOUND:
+                return None
+            if response.status != HTTPStatus.OK:
+                raise aiohttp.ClientError(f"status {response.status}")
+            answers = await _read(response)
+        if answers is None or answers.worker != worker:
+            raise aiohttp.ClientError("its answer is no worker's")
+        return answers
+
+    def _nobody_there(self, worker: str, loads: list[_Load], why: str) -> None:
+        # It may be back elsewhere, under this or another id.
+        self._directory.forget(worker)
+        for load in loads:
+            load.settle(0)
+        self._say(worker, why)
 
     def _say(self, worker: str, trouble: str) -> None:
         """Log what is in the way of a worker when it changes, not at every letter."""
-        if trouble != self._troubles.get(worker, ""):
-            if trouble:
-                self._troubles[worker] = trouble
-                if len(self._troubles) > MAX_TROUBLES:
-                    del self._troubles[next(iter(self._troubles))]
-                log.warning("cannot bring direct messages", worker=worker, why=trouble)
-            else:
-                del self._troubles[worker]
-                log.info("direct messages are taken again", worker=worker)
-
-    def _spawn(self, work: Coroutine[None, None, None]) -> None:
-        task = self._loop.create_task(work)
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        if trouble == self._troubles.get(worker, ""):
+            return
+        if not trouble:
+            del self._troubles[worker]
+            log.info("direct messages are taken again", worker=worker)
+            return
+        self._troubles[worker] = trouble
+        log.warning("cannot bring direct messages", worker=worker, why=trouble)
+        if len(self._troubles) > MAX_TROUBLES:
+            del self._troubles[next(iter(self._troubles))]
 
 
-async def _body(response: aiohttp.ClientResponse) -> bytes:
+def _next(queue: deque[_Load]) -> list[_Load]:
+    """What goes next, without those that were given up while they waited."""
+    loads: list[_Load] = []
+    size = 0
+    while queue and len(loads) < AT_ONCE and size < ENVELOPE // 2:
+        load = queue.popleft()
+        if not load.taken.done():
+            loads.append(load)
+            size += len(load.payload)
+    return loads
+
+
+async def _read(response: aiohttp.ClientResponse) -> Answers | None:
     body = b""
     async for part in response.content.iter_any():
         body += part
         if len(body) > MAX_ANSWER:
-            raise Unreadable
-    return body
+            return None
+    try:
+        mail = decode_answers(body)
+    except Unreadable:
+        return None
+    return mail if isinstance(mail, Answers) else None
 
 
-@dataclass(frozen=True, slots=True)
-class _Load:
-    """A letter on its way, by when it must be there, and whether it was taken."""
+def _fail(taken: asyncio.Future[int], error: Exception) -> None:
+    if not taken.done():
+        taken.set_exception(error)
 
-    letter: Letter
-    payload: bytes
-    deadline: float
-    taken: asyncio.Future[int]
 
-    def tell(self, takers: int) -> None:
-        if not self.taken.done():
-            self.taken.set_result(takers)
+def _fail_all(loads: Iterable[_Load], error: Exception) -> None:
+    for load in loads:
+        load.fail(error)
 
-    def fail(self, error: Exception) -> None:
-        if not self.taken.done():
-            self.taken.set_exception(error)
+
+def _ignore(taken: asyncio.Future[int]) -> None:
+    if not taken.cancelled():
+        taken.exception()
 
 
 class _Resolver(AbstractResolver):
@@ -231,7 +281,7 @@ class _Resolver(AbstractResolver):
         found = await self._resolver.resolve(host, port, family)
         allowed = [one for one in found if not is_refused(one["host"])]
         if not allowed:
-            raise OSError(None, "no worker can be there")
+            raise OSError(None, f"no worker can be at {host}")
         return allowed
 
     async def close(self) -> None:

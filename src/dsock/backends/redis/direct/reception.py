@@ -1,35 +1,30 @@
-"""A worker's side of direct messaging: the two paths at which APIs hand over letters."""
+"""A worker's side of direct messaging: the path at which APIs hand over letters."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Sequence
+import functools
+from collections.abc import Sequence
 
 from starlette.requests import Request
-from starlette.responses import Response, StreamingResponse
+from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
 from dsock.backends.redis.postbox import Postbox
-from dsock.errors import BadRequest, CommandOvertaken, NotFound
+from dsock.command import Send
+from dsock.errors import BadRequest, ErrorReadingMessage, NotFound
 from dsock.events import Notify, PayloadDropped
-from dsock.http.app import Endpoint
 from dsock.http.request import read_body, require_token
 from dsock.report import Outcome
-from dsock.wire.codec import (
-    Answers,
-    Letter,
-    Probe,
-    Unreadable,
-    decode_channel_action,
-    decode_message,
-    encode_answers,
-)
+from dsock.wire.codec import Answers, Letter, Unreadable, decode_letters, encode_answers
 
 MESSAGES = "/_/message"
-ACTIONS = "/_/message/channel"
 
-ENVELOPE = 4096
-"""Bytes that a letter may have beside the message in it."""
+ENVELOPE = 2**20
+"""Bytes that a body may have beside the largest message: others that come along with it."""
+
+_TURNS = 3
+"""Turns of the loop after which it is known whether who brought a body has hung up before."""
 
 
 class Reception:
@@ -43,49 +38,55 @@ class Reception:
         self._notify = notify
 
     def routes(self) -> list[BaseRoute]:
-        return [
-            Route(MESSAGES, self._endpoint(decode_message), methods=["POST"]),
-            Route(ACTIONS, self._endpoint(decode_channel_action), methods=["POST"]),
-        ]
+        return [Route(MESSAGES, self._receive, methods=["POST"])]
 
-    def _endpoint(self, decode: Callable[[bytes], Letter | Probe]) -> Endpoint:
-        async def take(request: Request) -> Response:
-            if self._tokens is not None:
-                require_token(request, self._tokens)
-            letter = self._read(decode, await read_body(request, self._limit))
-            return self._take(letter)
-
-        return take
-
-    def _read(self, decode: Callable[[bytes], Letter | Probe], body: bytes) -> Letter:
+    async def _receive(self, request: Request) -> Response:
+        if self._tokens is not None:
+            require_token(request, self._tokens)
+        body = await read_body(request, self._limit)
         try:
-            letter = decode(body)
+            worker, letters = decode_letters(body)
         except Unreadable:
-            letter = Probe("")
-        if isinstance(letter, Probe):
             self._notify(PayloadDropped())
-            raise BadRequest("It holds no command.")
-        return letter
-
-    def _take(self, letter: Letter) -> Response:
-        postbox = next((one for one in self.postboxes if one.worker_id == letter.worker), None)
+            raise BadRequest("It holds no command.") from None
+        postbox = next((one for one in self.postboxes if one.worker_id == worker), None)
         if postbox is None:
             raise NotFound
-        outcome: asyncio.Future[Outcome | None] = asyncio.get_running_loop().create_future()
-        if not postbox.take(letter, outcome.set_result):
-            raise CommandOvertaken
-        if not letter.reply_to:
-            return Response()
-        if outcome.done():
-            return Response(_body(letter, outcome.result()))
-        # The head goes out now: this command has its place, and the next may come.
-        return StreamingResponse(_later(letter, outcome))
+        await _require_present(request)
+        return Response(encode_answers(await self._take(postbox, letters)))
+
+    async def _take(self, postbox: Postbox, letters: Sequence[Letter | None]) -> Answers:
+        """Let the worker carry out all of them, in order. What needs no Redis is answered
+        here, the rest on the reply channel, as if it had come through Redis."""
+        worker = postbox.worker_id
+        late: list[int] = []
+        sent: list[tuple[int, asyncio.Future[Outcome]]] = []
+        loop = asyncio.get_running_loop()
+        for letter in letters:
+            if letter is None:
+                self._notify(PayloadDropped())
+                continue
+            answer = None
+            if isinstance(letter.command, Send):
+                outcome: asyncio.Future[Outcome] = loop.create_future()
+                answer = functools.partial(_resolve, outcome)
+            if not postbox.take(letter, answer):
+                late.append(letter.number)
+            elif answer and letter.reply_to:
+                sent.append((letter.number, outcome))
+        return Answers(worker, [(number, await outcome) for number, outcome in sent], late)
 
 
-async def _later(letter: Letter, outcome: asyncio.Future[Outcome | None]) -> AsyncIterator[bytes]:
-    yield _body(letter, await outcome)
+async def _require_present(request: Request) -> None:
+    # Whoever has hung up has given these letters up, and may have said so: to carry them
+    # out after what others were told since would mix up the order. That is what happens
+    # when a process stood still and finds it all in its sockets.
+    for _ in range(_TURNS):
+        await asyncio.sleep(0)
+    if await request.is_disconnected():
+        raise ErrorReadingMessage
 
 
-def _body(letter: Letter, outcome: Outcome | None) -> bytes:
-    outcomes = [(letter.number, outcome)] if outcome is not None else []
-    return encode_answers(Answers(letter.worker, outcomes))
+def _resolve(outcome: asyncio.Future[Outcome], value: Outcome) -> None:
+    if not outcome.done():
+        outcome.set_result(value)
