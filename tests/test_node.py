@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
+import httpx
 import pytest
 
 from dsock.errors import StartError
 from dsock.node import plan
 from dsock.settings import Settings
+from tests.support.cluster import redis_cluster
+from tests.support.redis_server import RedisServer
 
 TOKEN = ("a-token",)
 
@@ -52,3 +55,15 @@ def test_b45_an_api_without_a_token_does_not_start_and_serve_makes_one() -> None
     assert one.made_token
     assert len(one.settings.token[0]) >= 32
     assert one.settings.token != two.settings.token
+
+
+async def test_each_half_says_that_it_is_up_and_does_not_do_the_work_of_the_other(
+    redis: RedisServer,
+) -> None:
+    async with redis_cluster(redis) as cluster, httpx.AsyncClient() as anyone:
+        api, worker = cluster.api.url, f"http://{cluster.workers[0]}"
+        for half in (api, worker):
+            pong = await anyone.get(f"{half}/ping")
+            assert (pong.status_code, pong.text) == (200, "pong")
+        assert (await anyone.get(f"{api}/connect")).status_code == 404
+        assert (await anyone.post(f"{worker}/claim?user=u")).status_code == 404
