@@ -22,7 +22,7 @@ from hypothesis.stateful import (
 
 from dsock.target import Target, ToChannel, ToConnection, ToUser
 from tests.conftest import BACKENDS
-from tests.support.cluster import Caller, Reply
+from tests.support.cluster import Caller, Reply, direct
 from tests.support.crowd import MISSING_CLAIM, Client
 from tests.support.eventually import eventually
 from tests.support.redis_server import RedisServer
@@ -261,8 +261,8 @@ def by_id(known: list[Known]) -> list[dict[str, Any]]:
 
 @pytest.mark.parametrize("backend", BACKENDS)
 def test_the_broker_does_what_the_model_says(request: pytest.FixtureRequest, backend: str) -> None:
-    redis = request.getfixturevalue("redis") if backend == "redis" else None
-    with world_of(redis) as world:
+    redis = None if backend == "memory" else request.getfixturevalue("redis")
+    with world_of(redis, **(direct() if backend == "direct" else {})) as world:
 
         class Here(Broker):
             def __init__(self) -> None:

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
+import httpx
 import pytest
 
 from dsock.errors import StartError
 from dsock.node import plan
 from dsock.settings import Settings
+from tests.support.cluster import redis_cluster
+from tests.support.redis_server import RedisServer
 
 TOKEN = ("a-token",)
 
@@ -71,3 +74,15 @@ def test_with_direct_messaging_every_node_needs_the_same_token(role: Any) -> Non
 
 def test_a_worker_without_direct_messaging_needs_no_token() -> None:
     assert not plan("worker", Settings()).made_token
+
+
+async def test_each_half_says_that_it_is_up_and_does_not_do_the_work_of_the_other(
+    redis: RedisServer,
+) -> None:
+    async with redis_cluster(redis) as cluster, httpx.AsyncClient() as anyone:
+        api, worker = cluster.api.url, f"http://{cluster.workers[0]}"
+        for half in (api, worker):
+            pong = await anyone.get(f"{half}/ping")
+            assert (pong.status_code, pong.text) == (200, "pong")
+        assert (await anyone.get(f"{api}/connect")).status_code == 404
+        assert (await anyone.post(f"{worker}/claim?user=u")).status_code == 404

@@ -217,7 +217,9 @@ def option_fields() -> tuple[Field[Any], ...]:
 
 def conflict(settings: Settings) -> tuple[str, str] | None:
     """Two options that are set and exclude each other."""
-    for one, other in (("insecure_no_token", "token"), ("redis_url", "redis_host")):
+    singles = ("redis_host", "redis_username", "redis_password", "redis_db", "redis_tls")
+    pairs = (("insecure_no_token", "token"), *(("redis_url", single) for single in singles))
+    for one, other in pairs:
         if getattr(settings, one) and getattr(settings, other):
             return one, other
     return None

@@ -94,6 +94,22 @@ async def test_a_message_arrives_as_it_was_sent(
         assert await client.recv() == received
 
 
+@pytest.mark.parametrize(
+    "content_type", ["application/x-www-form-urlencoded", "multipart/form-data", "nonsense", ""]
+)
+async def test_what_the_caller_calls_a_body_does_not_matter(
+    node: Cluster, content_type: str
+) -> None:
+    async with node.client("m5") as client:
+        for type in ("text", "binary"):
+            await node.api.http.post(
+                f"/send?user=m5&type={type}",
+                content=b"user=m2&type=x",
+                headers={"content-type": content_type},
+            )
+        assert [await client.recv(), await client.recv()] == ["user=m2&type=x", b"user=m2&type=x"]
+
+
 @pytest.mark.parametrize("type", ["", "3", "0", "Text", "json", "text,binary", "01", "x" * 5000])
 async def test_a_message_has_one_of_two_types(node: Cluster, type: str) -> None:
     reply = await node.api.send("x", type, user="m2")

@@ -92,6 +92,19 @@ def test_the_first_file_that_exists_counts_alone(places: list[Path]) -> None:
         assert loaded.sources["port"] == path
 
 
+def test_these_are_the_places_in_this_order(monkeypatch: pytest.MonkeyPatch) -> None:
+    folders: list[str] = []
+
+    def nothing(path: str) -> bool:
+        if (folder := os.path.dirname(path)) not in folders:
+            folders.append(folder)
+        return False
+
+    monkeypatch.setattr("os.path.exists", nothing)
+    files.find({"HOME": "/home/u"})
+    assert folders == [os.getcwd(), "/home/u/.config/dsock", "/etc/dsock"]
+
+
 def test_a_file_does_not_fill_up_another(places: list[Path]) -> None:
     given(places[1], "redis_db = 3")
     given(places[0], "port = 7000")

@@ -14,7 +14,7 @@ import pytest
 
 from dsock.config import default_file
 from tests.support.process import Process
-from tests.support.redis_server import RedisServer
+from tests.support.redis_server import RedisServer, free_port
 
 CANARY = "canary-57a7"
 DSOCK = (sys.executable, "-m", "dsock")
@@ -92,3 +92,18 @@ async def test_b79_a_folder_that_takes_no_file_does_not_stop_a_node(tmp_path: Pa
     log = await run_once(folder, *command, port="0", drain_duration="0s")
     assert not any("config file written" in line or "error" in line for line in log)
     assert not folder.exists()
+
+
+async def port_of(folder: Path, **variables: str) -> int:
+    """On which port a node listens that is told so by these variables alone."""
+    command = ("env", *(f"{name}={value}" for name, value in variables.items()), *DSOCK)
+    async with started(folder, *command, "serve", drain_duration="0s") as node:
+        return int((await node.listening()).rpartition(":")[2])
+
+
+async def test_a_node_listens_where_any_of_the_three_variables_says(tmp_path: Path) -> None:
+    for variable in ("PORT", "DSOCK_PORT"):
+        port = free_port()
+        assert await port_of(tmp_path, **{variable: str(port)}) == port
+    port = free_port()
+    assert await port_of(tmp_path, DSOCK_ADDRESS=f"127.0.0.1:{port}", PORT="1") == port

@@ -125,3 +125,18 @@ async def test_claims_move_too_unless_they_are_ignored(
     await crowd.use(claim, worker=1)
     info = await cluster.apis[1].info(user="user")
     assert info["connections"][0]["channels"] == (["old"] if ignored else ["new"])
+
+
+async def test_a_channel_can_be_emptied_by_its_own_name(cluster: Cluster, crowd: Crowd) -> None:
+    clients = [await crowd.join("user", worker, channels="news,all") for worker in (0, 1, 1)]
+    stays = await crowd.join("other", channels="all")
+    claim = await cluster.api.claim("user", channels="news,all")
+    path = "/channel/unsubscribe/news"
+    left = await cluster.apis[1].call("POST", path, channel="news")
+    assert (left.status, left.report["connections"]) == (200, 3)
+    info = await cluster.api.info(channel="news")
+    assert (info["connections"], info["claims"]) == ([], [])
+    assert (await cluster.api.send("to nobody", channel="news")).report["connections"] == 0
+    clients.append(await crowd.use(claim, worker=1))
+    assert (await cluster.api.send("to all", channel="all")).report["connections"] == 5
+    assert [await client.next() for client in [*clients, stays]] == ["to all"] * 5

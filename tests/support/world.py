@@ -55,8 +55,8 @@ class World:
 
 
 @contextmanager
-def world_of(redis: RedisServer | None) -> Iterator[World]:
-    """A world with a cluster on this Redis, or on memory."""
+def world_of(redis: RedisServer | None, **settings: Any) -> Iterator[World]:
+    """A world with a cluster on this Redis, with these settings, or on memory."""
     loop = uvloop.new_event_loop()
     thread = threading.Thread(target=loop.run_forever)
     thread.start()
@@ -69,7 +69,7 @@ def world_of(redis: RedisServer | None) -> Iterator[World]:
             patch.setattr("dsock.node.MemoryBackend", clocked)
             cluster = memory_cluster()
         else:
-            cluster = redis_cluster(redis)
+            cluster = redis_cluster(redis, **settings)
         try:
             world.cluster = world.run(cluster.__aenter__())
             world.crowd = Crowd(world.cluster)

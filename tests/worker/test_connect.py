@@ -295,6 +295,16 @@ async def test_b08_default_channels_follow_the_claims_without_doubles(
         assert (await node.api.send("x", channel="news")).report["connections"] == 0
 
 
+async def test_default_channels_are_of_the_connection_and_not_of_the_claim(node: Cluster) -> None:
+    made = await node.api.call("POST", "/claim", user="default", channels="mine")
+    assert made.json["claim"]["channels"] == ["mine"]
+    assert (await node.api.info(user="default"))["claims"][0]["channels"] == ["mine"]
+    async with open_wire(node.workers[0], f"claim={made.json['claim']['id']}"):
+        info = await node.api.info(user="default")
+        assert info["connections"][0]["channels"] == ["mine", "all", "news"]
+        assert info["claims"] == []
+
+
 async def test_a_jwt_brings_user_session_and_channels(node: Cluster) -> None:
     good = token("of-jwt", sid="s", channels=["b", "a", "b"])
     async with open_wire(node.workers[0], f"jwt={good}"):

@@ -86,3 +86,21 @@ async def test_a_worker_whose_subscription_was_away_writes_everything_again(
         await eventually(
             lambda: {"user-workers:u", "channel-workers:news", "user:u"} <= keys(redis), 5
         )
+
+
+async def test_records_are_written_anew_every_ttl_duration(redis: RedisServer) -> None:
+    async with cluster_at(redis.address, ttl_duration=1.0) as cluster, cluster.client("u"):
+        [one] = (await cluster.api.info(user="u"))["connections"]
+        records = [f"conn:{one['id']}", f"worker:{one['worker']}"]
+        with redis.client() as client:
+            for _ in range(2):
+                assert [client.persist(key) for key in records] == [True, True]
+                await eventually(lambda: all(client.ttl(key) > 0 for key in records))
+
+
+async def test_a_record_lives_longer_than_until_it_is_written_anew(redis: RedisServer) -> None:
+    async with cluster_at(redis.address, ttl_duration=60.0) as cluster, cluster.client("u"):
+        [one] = (await cluster.api.info(user="u"))["connections"]
+        with redis.client() as client:
+            assert 60 < client.ttl(f"worker:{one['worker']}") <= 2 * 60
+            assert client.ttl(f"conn:{one['id']}") > 60

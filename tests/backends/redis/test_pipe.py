@@ -14,7 +14,7 @@ from dsock.backends.redis.pipe import Pipe
 from dsock.errors import Unavailable
 from tests.backends.redis.conftest import NewPipe, connect_to
 from tests.support.eventually import eventually
-from tests.support.redis_server import RedisServer
+from tests.support.redis_server import RedisServer, free_port
 from tests.support.relay import Relay
 
 SCRIPT = "return redis.call('INCR', KEYS[1])"
@@ -77,6 +77,21 @@ async def test_a_command_that_was_never_sent_is_sent_even_if_it_may_not_happen_t
     asked = pipe.call("INCR", "count", once=True)
     own_redis.start()
     assert await asked == 1
+
+
+@pytest.mark.parametrize("retries", [0, 1, 3])
+async def test_who_cannot_connect_is_tried_again_as_often_as_is_set(retries: int) -> None:
+    connect, tries = connect_to(f"127.0.0.1:{free_port()}"), []
+
+    def counting() -> AbstractConnection:
+        tries.append(1)
+        return connect()
+
+    pipe = Pipe(counting, timeout=10, max_retries=retries, changed=lambda reached, why: None)
+    with pytest.raises(Unavailable):
+        await pipe.call("PING")
+    assert len(tries) == 1 + retries
+    await pipe.close()
 
 
 async def test_a_frozen_redis_that_wakes_does_a_command_once_at_most(

@@ -1,0 +1,162 @@
+"""How Redis is reached: where, in which database, with which password, and with TLS."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+from redis.asyncio.connection import Connection, SSLConnection
+
+from dsock.backends.redis.backend import RedisBackend
+from dsock.backends.redis.connections import connection_factory
+from dsock.errors import StartError
+from dsock.settings import Settings
+from tests.faults.support import keys
+from tests.support.cluster import Caller, node_up
+from tests.support.redis_server import RedisServer, free_port
+
+
+class Secured(NamedTuple):
+    """A Redis with one port for TLS and one without; `certificate` is the path of what it
+    shows, which nobody trusts by himself."""
+
+    server: RedisServer
+    port: int
+    certificate: str
+
+
+@pytest.fixture(scope="module")
+def secured(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Secured]:
+    folder = tmp_path_factory.mktemp("tls")
+    certificate, key = _certificate(folder)
+    port = free_port()
+    options = ["--tls-port", str(port), "--tls-auth-clients", "no"]
+    options += ["--tls-cert-file", certificate, "--tls-key-file", key]
+    with RedisServer(*options, "--tls-ca-cert-file", certificate) as server:
+        yield Secured(server, port, certificate)
+
+
+def _certificate(folder: Path) -> tuple[str, str]:
+    """The paths of a certificate for 127.0.0.1, signed by itself, and of its key."""
+    certificate, key = str(folder / "certificate.pem"), str(folder / "key.pem")
+    command = ["openssl", "req", "-x509", "-nodes", "-days", "1", "-subj", "/CN=redis"]
+    command += ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1"]
+    command += ["-addext", "subjectAltName=IP:127.0.0.1", "-keyout", key, "-out", certificate]
+    subprocess.run(command, check=True, capture_output=True)
+    return certificate, key
+
+
+@pytest.fixture
+def trusted(secured: Secured, monkeypatch: pytest.MonkeyPatch) -> Secured:
+    """The same, on a machine that trusts its certificate."""
+    monkeypatch.setenv("SSL_CERT_FILE", secured.certificate)
+    return secured
+
+
+async def stores(**options: Any) -> bool:
+    """Whether a node with these options starts and finds again what it has stored."""
+    async with node_up("serve", **options) as (_, address):
+        caller = Caller(f"http://{address}")
+        async with caller.http:
+            await caller.claim("u", id="a-stored-claim")
+            return len((await caller.info(user="u"))["claims"]) == 1
+
+
+async def refuses(**options: Any) -> None:
+    """See that Redis cannot be reached with these options."""
+    settings = Settings(**options, redis_timeout=0.5)
+    with pytest.raises(StartError, match="cannot reach Redis"):
+        async with RedisBackend.open(settings, lambda event: None, publishes=False):
+            pass
+
+
+# --- TLS ---------------------------------------------------------------------------------
+
+
+async def test_redis_can_be_reached_with_tls(trusted: Secured) -> None:
+    trusted.server.empty()
+    assert await stores(redis_host=f"127.0.0.1:{trusted.port}", redis_tls=True)
+    assert "claim:a-stored-claim" in keys(trusted.server)
+
+
+async def test_a_url_can_ask_for_tls(trusted: Secured) -> None:
+    trusted.server.empty()
+    assert await stores(redis_url=f"rediss://127.0.0.1:{trusted.port}/0")
+    assert "claim:a-stored-claim" in keys(trusted.server)
+
+
+@pytest.mark.parametrize("tls", [True, False])
+async def test_with_tls_nothing_goes_without_and_the_other_way_round(
+    trusted: Secured, tls: bool
+) -> None:
+    port = trusted.server.port if tls else trusted.port
+    await refuses(redis_host=f"127.0.0.1:{port}", redis_tls=tls)
+
+
+async def test_a_certificate_that_nobody_vouches_for_is_refused(secured: Secured) -> None:
+    await refuses(redis_host=f"127.0.0.1:{secured.port}", redis_tls=True)
+
+
+async def test_a_certificate_of_another_host_is_refused(trusted: Secured) -> None:
+    await refuses(redis_host=f"localhost:{trusted.port}", redis_tls=True)
+
+
+# --- where and as whom -------------------------------------------------------------------
+
+
+def test_by_default_it_is_a_redis_on_this_machine_without_password_and_tls() -> None:
+    made = connection_factory(Settings())
+    assert made.func is Connection
+    said = {name: made.keywords[name] for name in ("host", "port", "db", "username", "password")}
+    assert said == {
+        "host": "localhost",
+        "port": 6379,
+        "db": 0,
+        "username": None,
+        "password": None,
+    }
+
+
+@pytest.mark.parametrize(
+    ("text", "host", "port"),
+    [
+        ("redis", "redis", 6379),
+        ("redis:7000", "redis", 7000),
+        ("10.0.0.1:7000", "10.0.0.1", 7000),
+        ("[fd00::1]:7000", "fd00::1", 7000),
+        ("[fd00::1]", "fd00::1", 6379),
+    ],
+)
+def test_a_host_may_have_a_port(text: str, host: str, port: int) -> None:
+    keywords = connection_factory(Settings(redis_host=text, redis_tls=True)).keywords
+    assert (keywords["host"], keywords["port"]) == (host, port)
+    assert connection_factory(Settings(redis_host=text, redis_tls=True)).func is SSLConnection
+
+
+@pytest.mark.parametrize("text", ["redis:", "redis:x", "redis:0", "redis:65536", "redis:-1"])
+def test_what_is_no_host_and_port_is_refused(text: str) -> None:
+    with pytest.raises(StartError, match=r"^redis_host must be host:port"):
+        connection_factory(Settings(redis_host=text))
+
+
+async def test_what_is_stored_is_in_the_database_that_is_set_behind_its_password() -> None:
+    with RedisServer() as server:
+        with server.client() as client:
+            client.config_set("requirepass", "right")
+        options = {"redis_host": server.address, "redis_db": 3, "redis_password": "right"}
+        assert await stores(**options)
+        with server.client(password="right", db=3) as third:
+            assert third.exists("claim:a-stored-claim")
+        with server.client(password="right") as first:
+            assert first.dbsize() == 0
+
+
+async def test_a_url_can_name_a_socket_of_this_machine(tmp_path: Path) -> None:
+    path = tmp_path / "redis.sock"
+    with RedisServer("--unixsocket", str(path)) as server:
+        assert await stores(redis_url=f"unix://{path}?db=3")
+        with server.client(db=3) as third:
+            assert third.exists("claim:a-stored-claim")
