@@ -14,7 +14,7 @@ run: .venv/.ready ## Start dsock, show a message on its way, stay up
 	@$(BIN)/python scripts/show.py
 
 test: .venv/.ready ## Run all tests (installs Redis when it is missing)
-	@scripts/install-redis
+	@scripts/install-test-tools
 	$(BIN)/python -m pytest $(ARGS)
 
 test-pythons: ## Run the tests that need no Redis on every Python that is here
