@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -229,3 +231,16 @@ def test_the_variables_of_other_commands_do_not_stop_a_node(
     monkeypatch.setenv("DSOCK_CONNECT_URL", "ws://localhost:6241/connect")
     assert main(["config"]) == 0
     assert "DSOCK_URL" not in capsys.readouterr().out
+
+
+def test_who_has_read_enough_of_the_settings_is_no_error() -> None:
+    reader, writer = os.pipe()
+    os.close(reader)
+    with os.fdopen(writer, "wb") as nobody_reads:
+        shown = subprocess.run(
+            [sys.executable, "-m", "dsock", "config", "--no-config-file"],
+            stdout=nobody_reads,
+            stderr=subprocess.PIPE,
+            check=False,
+        )
+    assert (shown.returncode, shown.stderr) == (0, b"")

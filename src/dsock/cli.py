@@ -20,6 +20,7 @@ from dsock.config.flags import add_flags, given
 from dsock.config.sources import Loaded, load
 from dsock.errors import StartError
 from dsock.settings import flag, option_fields, variable
+from dsock.terminal import output
 from dsock.terminal.commands import add_commands
 
 if TYPE_CHECKING:
@@ -110,7 +111,11 @@ def _show_config(options: argparse.Namespace) -> int:
     loaded = _load(options)
     for warning in (*loaded.warnings, *loaded.settings.warnings()):
         print(f"warning: {warning}", file=sys.stderr)
-    print(show.as_json(loaded) if options.json else show.table(loaded))
+    try:
+        print(show.as_json(loaded) if options.json else show.table(loaded), flush=True)
+    except BrokenPipeError:
+        # Who reads it has had enough, as `head` does.
+        output.mute()
     return 0
 
 

@@ -164,8 +164,10 @@ class Couriers:
             return
         try:
             answers = await self._request(worker, parse_address(address), loads)
-        except (aiohttp.ClientConnectorError, ValueError) as error:
-            # Nothing was sent.
+        except aiohttp.ClientConnectorError as error:
+            self._nobody_there(worker, loads, type(error.os_error).__name__)
+            return
+        except ValueError as error:
             self._nobody_there(worker, loads, str(error))
             return
         if answers is None:
