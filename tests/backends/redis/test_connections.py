@@ -65,10 +65,10 @@ async def stores(**options: Any) -> bool:
             return len((await caller.info(user="u"))["claims"]) == 1
 
 
-async def refuses(**options: Any) -> None:
-    """See that Redis cannot be reached with these options."""
+async def refuses(why: str = "cannot (reach|agree with) Redis", **options: Any) -> None:
+    """See that Redis cannot be reached with these options, and that the node says why."""
     settings = Settings(**options, redis_timeout=0.5)
-    with pytest.raises(StartError, match="cannot reach Redis"):
+    with pytest.raises(StartError, match=why):
         async with RedisBackend.open(settings, lambda event: None, publishes=False):
             pass
 
@@ -97,11 +97,11 @@ async def test_with_tls_nothing_goes_without_and_the_other_way_round(
 
 
 async def test_a_certificate_that_nobody_vouches_for_is_refused(secured: Secured) -> None:
-    await refuses(redis_host=f"127.0.0.1:{secured.port}", redis_tls=True)
+    await refuses("TLS: self.signed", redis_host=f"127.0.0.1:{secured.port}", redis_tls=True)
 
 
 async def test_a_certificate_of_another_host_is_refused(trusted: Secured) -> None:
-    await refuses(redis_host=f"localhost:{trusted.port}", redis_tls=True)
+    await refuses("TLS: Hostname mismatch", redis_host=f"localhost:{trusted.port}", redis_tls=True)
 
 
 # --- where and as whom -------------------------------------------------------------------

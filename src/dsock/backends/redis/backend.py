@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import functools
-from collections.abc import AsyncIterator, Callable, Coroutine
+import ssl
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -197,8 +198,17 @@ def _unreachable(settings: Settings, error: Unavailable) -> str:
         return f"Redis at {where} refuses the user or password"
     if isinstance(cause, ResponseError):
         return f"Redis at {where} refuses a command: {type(cause).__name__}"
-    why = type(cause).__name__ if cause else "no answer in time"
-    return f"cannot reach Redis at {where}: {why}"
+    if why := next((one for one in _causes(cause) if isinstance(one, ssl.SSLError)), None):
+        reason = getattr(why, "verify_message", "") or why.reason or type(why).__name__
+        return f"cannot agree with Redis at {where} on TLS: {reason}"
+    kind = type(cause).__name__ if cause else "no answer in time"
+    return f"cannot reach Redis at {where}: {kind}"
+
+
+def _causes(error: BaseException | None) -> Iterator[BaseException]:
+    while error is not None:
+        yield error
+        error = error.__cause__ or error.__context__
 
 
 @asynccontextmanager
