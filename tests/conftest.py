@@ -11,6 +11,7 @@ import uvloop
 
 from dsock.backends.redis.watch import DOUBT
 from tests.support.cluster import Cluster, direct, memory_cluster, redis_cluster
+from tests.support.crowd import Crowd, crowd_at
 from tests.support.redis_server import RedisServer
 
 # The machine may be busy: no example fails for being slow.
@@ -41,17 +42,32 @@ def redis(redis_session: RedisServer) -> RedisServer:
     return redis_session
 
 
+@pytest.fixture
+def options() -> dict[str, Any]:
+    """What differs from the default settings; a test may be parametrized with its own."""
+    return {}
+
+
 @pytest.fixture(params=BACKENDS)
-async def cluster(request: pytest.FixtureRequest) -> AsyncIterator[Cluster]:
-    """Two API nodes and two workers; on memory the one node is all of them."""
+async def cluster(
+    request: pytest.FixtureRequest, options: dict[str, Any]
+) -> AsyncIterator[Cluster]:
+    """Two API nodes and two workers with these options; on memory one node is all of them."""
     if request.param == "memory":
-        async with memory_cluster() as cluster:
+        async with memory_cluster(**options) as cluster:
             yield cluster
     else:
         server: RedisServer = request.getfixturevalue("redis")
-        options = direct() if request.param == "direct" else {}
+        options = {**options, **(direct() if request.param == "direct" else {})}
         async with redis_cluster(server, **options) as cluster:
             yield cluster
+
+
+@pytest.fixture
+async def crowd(cluster: Cluster) -> AsyncIterator[Crowd]:
+    """The clients of the cluster."""
+    async with crowd_at(cluster) as crowd:
+        yield crowd
 
 
 @pytest.fixture

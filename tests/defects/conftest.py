@@ -1,13 +1,10 @@
-"""The cluster is that of the promises."""
+"""What makes rare things happen often."""
 
 from __future__ import annotations
 
 import pytest
 
 from dsock.backends.redis import membership
-from tests.promises.conftest import cluster, crowd, options
-
-__all__ = ["cluster", "crowd", "options"]
 
 
 @pytest.fixture

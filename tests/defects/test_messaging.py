@@ -19,8 +19,7 @@ from dsock.command import MessageType, Send
 from dsock.target import ToUser
 from dsock.wire.codec import Letter, encode
 from dsock.worker import worker as worker_module
-from tests.promises.conftest import redis_cluster
-from tests.support.cluster import JWT_SECRET, Cluster
+from tests.support.cluster import JWT_SECRET, Cluster, redis_cluster
 from tests.support.crowd import Crowd
 from tests.support.eventually import eventually, holds_within
 from tests.support.process import process

@@ -8,8 +8,7 @@ from collections.abc import AsyncIterator, Iterator
 import pytest
 from redis.client import PubSub
 
-from tests.promises.conftest import redis_cluster
-from tests.support.cluster import Cluster
+from tests.support.cluster import Cluster, redis_cluster
 from tests.support.crowd import Crowd, Refusal, crowd_at
 from tests.support.redis_server import RedisServer
 

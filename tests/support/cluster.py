@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 from urllib.parse import quote
@@ -15,6 +15,7 @@ from websockets.asyncio.client import ClientConnection, connect
 from dsock.node import Node, Role, plan, up
 from dsock.settings import Settings
 from tests.support.redis_server import RedisServer
+from tests.support.together import together
 
 TOKEN = "token-canary-8c1f"
 JWT_SECRET = "jwt-secret-canary-5d2a-0123456789abcdef"
@@ -126,20 +127,13 @@ def direct(address: str = "127.0.0.1") -> dict[str, Any]:
 
 @asynccontextmanager
 async def redis_cluster(server: RedisServer, **settings: Any) -> AsyncIterator[Cluster]:
-    async with AsyncExitStack() as stack:
-        nodes, apis, workers = [], [], []
-        for _ in range(2):
-            node, address = await stack.enter_async_context(
-                node_up("worker", redis_host=server.address, **settings)
-            )
-            nodes.append(node)
-            workers.append(address)
-        for _ in range(2):
-            node, address = await stack.enter_async_context(
-                node_up("api", redis_host=server.address, **settings)
-            )
-            nodes.append(node)
-            caller = Caller(f"http://{address}")
-            apis.append(caller)
-            await stack.enter_async_context(caller.http)
-        yield Cluster(settings.get("messaging_method", "redis"), apis, workers, nodes)
+    """Two workers and two API nodes, which start and stop side by side: there are many tests."""
+    settings["redis_host"] = server.address
+    workers = (node_up("worker", **settings) for _ in range(2))
+    apis = (node_up("api", **settings) for _ in range(2))
+    async with together(*workers, *apis) as up:
+        callers = [Caller(f"http://{address}") for _, address in up[2:]]
+        async with callers[0].http, callers[1].http:
+            method = settings.get("messaging_method", "redis")
+            addresses = [address for _, address in up[:2]]
+            yield Cluster(method, callers, addresses, [node for node, _ in up])
