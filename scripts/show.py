@@ -60,14 +60,17 @@ async def show() -> None:
 
 NEXT = f"""dsock is up. To go on, in another terminal:
 
-  curl -X POST "http://{ADDRESS}/claim?user=1&duration=3600&token={TOKEN}"
-  .venv/bin/websockets "ws://{ADDRESS}/connect?claim=THE_ID_YOU_GOT"
+  export DSOCK_URL=http://{ADDRESS} DSOCK_TOKEN={TOKEN}
+  .venv/bin/dsock listen --user 1 --channels news       # a client: prints what arrives
 
-  curl -X POST "http://{ADDRESS}/send?user=1&type=text&token={TOKEN}" -d "Hello again"
-  curl "http://{ADDRESS}/info?user=1&token={TOKEN}"
-  curl -X POST "http://{ADDRESS}/channel/subscribe/news?user=1&token={TOKEN}"
-  curl -X POST "http://{ADDRESS}/send?channel=news&type=text&token={TOKEN}" -d "News"
-  curl -X POST "http://{ADDRESS}/disconnect?user=1&token={TOKEN}"
+and in one more, with the same two variables:
+
+  curl -X POST "$DSOCK_URL/send?user=1&type=text&token=$DSOCK_TOKEN" -d "Hello again"
+  curl "$DSOCK_URL/info?user=1&token=$DSOCK_TOKEN"
+  .venv/bin/dsock send --channel news "News"
+  .venv/bin/dsock disconnect --user 1
+
+All calls: http://{ADDRESS}/docs
 
 Ctrl-C stops it."""
 
