@@ -10,6 +10,7 @@ import argparse
 import difflib
 import functools
 import os
+import socket
 import sys
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -19,11 +20,12 @@ from dsock.config import default_file, show
 from dsock.config.flags import add_flags, given
 from dsock.config.sources import Loaded, load
 from dsock.errors import StartError
-from dsock.settings import flag, option_fields, variable
-from dsock.terminal import output
+from dsock.settings import Settings, flag, option_fields, variable
 from dsock.terminal.commands import add_commands
 
 if TYPE_CHECKING:
+    import asyncio
+
     Commands = argparse._SubParsersAction[Any]
 
 ROLES = {
@@ -76,7 +78,8 @@ class _Parser(argparse.ArgumentParser):
     """Says no in one line, which never shows the value of a flag: it may be a secret."""
 
     def error(self, message: str) -> NoReturn:
-        self.exit(2, f"{self.prog}: {message}\n")
+        hint = f"; see {self.prog} --help" if "are required" in message else ""
+        self.exit(2, f"{self.prog}: {message}{hint}\n")
 
     def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
         # The parser of a command is asked here by the one above it, and what it does not
@@ -108,6 +111,8 @@ def _load(options: argparse.Namespace) -> Loaded:
 
 
 def _show_config(options: argparse.Namespace) -> int:
+    from dsock.terminal import output
+
     loaded = _load(options)
     for warning in (*loaded.warnings, *loaded.settings.warnings()):
         print(f"warning: {warning}", file=sys.stderr)
@@ -143,14 +148,22 @@ def _run_node(role: Any, options: argparse.Namespace) -> int:
             _show_token(port, plan_.settings.token[0])
 
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.get_loop().set_exception_handler(_ignore_look_ups)
         runner.run(run(plan_, announce))
     return 0
 
 
+def _ignore_look_ups(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+    # A host that was still being looked up when nobody wanted to know any more.
+    if not isinstance(context.get("exception"), socket.gaierror):
+        loop.default_exception_handler(context)
+
+
 def _show_token(port: int, token: str) -> None:
     # The only time a token is written anywhere: it was made for this run, and is on no disk.
+    url = f"  export DSOCK_URL=http://localhost:{port}\n" if port != Settings().port else ""
     print(
-        f"No token is set: this one holds until dsock stops.\n\n"
+        f"No token is set: this one holds until dsock stops.\n\n{url}"
         f"  export DSOCK_TOKEN={token}\n"
         f'  curl -X POST "http://localhost:{port}/claim?user=1" '
         f'-H "Authorization: Bearer $DSOCK_TOKEN"\n',

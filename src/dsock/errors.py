@@ -51,11 +51,12 @@ class BadRequest(DsockError):
 
 
 class UserIdRequired(BadRequest):
-    """The parameter `user` is required."""
+    """The query parameter `user` is required."""
 
 
 class MissingTarget(BadRequest):
-    """Say which connections: one of the parameters `id`, `channel` and `user` is required."""
+    """Say which connections: one of the query parameters `id`, `channel` and
+    `user` is required."""
 
 
 class InvalidUser(BadRequest):

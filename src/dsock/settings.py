@@ -61,7 +61,7 @@ class Settings:
     backend: str = _option(
         "What API and workers share: memory (one process) or redis.",
         choice("memory", "redis"),
-        shown="memory for serve without Redis options, else redis",
+        shown="memory for serve without Redis options or direct messaging, else redis",
     )
 
     redis_host: str = _option("Redis host and port.", shown="localhost:6379")

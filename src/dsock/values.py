@@ -28,6 +28,7 @@ class Kind:
     write: Callable[[Any], str] = str
     natural: type = str
     """What a config file may have in place of a string."""
+    example: str = ""
 
     def text(self, value: object) -> str:
         """A value of a config file as text, the empty string for none.
@@ -40,7 +41,8 @@ class Kind:
             return value
         # isinstance() would take true for a number.
         if type(value) is not self.natural:
-            raise ValueError(f"must be {_WORDS[self.natural]}")
+            such_as = f" such as {self.example!r}" if self.example else ""
+            raise ValueError(f"must be {_WORDS[self.natural]}{such_as}")
         if isinstance(value, list):
             return _joined(value)
         return str(value).lower()
@@ -181,10 +183,10 @@ WHOLE = Kind(_whole, natural=int)
 PORT = Kind(_port, natural=int)
 ADDRESS = Kind(_address)
 SIZE = Kind(_size, _size_text, int)
-PERIOD = Kind(_period, duration_text)
-WAIT = Kind(_wait, duration_text)
-TTL = Kind(_ttl, duration_text)
-LEASE = Kind(_lease, duration_text)
+PERIOD = Kind(_period, duration_text, example="60s")
+WAIT = Kind(_wait, duration_text, example="60s")
+TTL = Kind(_ttl, duration_text, example="60s")
+LEASE = Kind(_lease, duration_text, example="10s")
 LIST = Kind(_list, ",".join, list)
 TOKENS = Kind(_tokens, ",".join, list)
 CHANNELS = Kind(_channels, ",".join, list)

@@ -214,6 +214,19 @@ async def test_b23_b41_b42_a_worker_that_is_told_to_stop_closes_its_clients_bit_
         assert keys(redis) == set()
 
 
+async def test_a_worker_that_has_stopped_is_not_missed_even_while_redis_is_fresh() -> None:
+    with RedisServer() as server:
+        options = {"worker_lease": "10s", "drain_duration": "0s"}
+        async with cluster_of(server, 2, **options) as (cluster, (leaving, _)):
+            async with cluster.client("u", 1):
+                await eventually(lambda: len(known_workers(cluster)) == 2)
+                leaving.signal(signal.SIGTERM)
+                assert await leaving.ended() == 0
+                await eventually(lambda: len(known_workers(cluster)) == 1, 3)
+                reply = await cluster.api.disconnect(user="u")
+                assert (reply.status, reply.report["connections"]) == (200, 1)
+
+
 async def test_a_second_signal_ends_a_worker_at_once(redis: RedisServer) -> None:
     async with (
         cluster_of(redis, 1, drain_duration="60s") as (cluster, (leaving,)),

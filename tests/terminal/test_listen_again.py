@@ -122,14 +122,32 @@ async def test_who_wants_to_listen_once_does_not_come_back(
         assert len(goodbyes.claims) == 1
 
 
-async def test_a_connection_that_is_cut_is_said_to_be(terminal: Terminal) -> None:
-    async def cut(client: ServerConnection) -> None:
-        client.transport.abort()
+async def cut(client: ServerConnection) -> None:
+    client.transport.abort()
 
+
+async def test_a_connection_that_is_cut_is_said_to_be(terminal: Terminal) -> None:
     async with worker(cut) as url:
-        done = await terminal("listen", "--user", "42", "--connect-url", url)
+        done = await terminal("listen", "--user", "42", "--once", "--connect-url", url)
     assert done.status == 1
     assert done.err.endswith("dsock listen: the connection was lost without a goodbye\n")
+
+
+async def test_who_was_cut_off_comes_back(terminal: Terminal) -> None:
+    visits = 0
+
+    async def cut_once(client: ServerConnection) -> None:
+        nonlocal visits
+        visits += 1
+        if visits == 1:
+            await cut(client)
+        else:
+            await client.close(1000, "gone")
+
+    async with worker(cut_once) as url:
+        done = await terminal("listen", "--user", "42", "--connect-url", url)
+    assert "the connection was lost without a goodbye; connecting again in" in done.err
+    assert visits == 2
 
 
 def test_each_wait_may_be_longer_than_the_one_before_up_to_a_bound() -> None:

@@ -40,7 +40,9 @@ def bind(host: str, port: int) -> socket.socket:
     except OSError as error:
         if error.errno == errno.EADDRINUSE:
             raise StartError(f"port {port} is in use") from None
-        reason = os.strerror(error.errno) if error.errno and error.errno > 0 else str(error)
+        number = error.errno or 0
+        # The text of others names the address once more.
+        reason = os.strerror(number) if number > 0 else str(error).partition(" (while")[0]
         raise StartError(f"cannot listen on {host or '*'}:{port}: {reason}") from None
 
 

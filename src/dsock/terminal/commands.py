@@ -43,7 +43,8 @@ _EXTRA = {
     "A target that nobody is connected to is no error: the status is 0.\n",
     "info": "The ids of claims are not shown: whoever has one can connect. --json has them.\n",
     "listen": "Ends with Ctrl-C. When the worker says that clients should come back (close codes\n"
-    "1012 and 1013), a new claim is made and the client connects again.\n\n"
+    "1012 and 1013), or the connection is lost, a new claim is made and the client connects\n"
+    "again.\n\n"
     "  DSOCK_CONNECT_URL is the address that clients connect to (default: /connect of the\n"
     "  API's address).\n",
 }

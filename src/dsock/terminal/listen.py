@@ -52,7 +52,7 @@ def listen(options: Namespace, environment: Mapping[str, str], access: Access) -
                         show(connection.recv())
             except ConnectionClosed as closed:
                 why = _goodbye(closed)
-                if once or closed.rcvd is None or closed.rcvd.code not in COME_BACK:
+                if once or not _may_come_back(closed):
                     raise Closed(why) from None
                 waits.after_connection()
             except Failure as failure:
@@ -131,6 +131,13 @@ def _show_json(message: str | bytes) -> None:
     }
     # As ASCII: JSON does not escape every character that drives a terminal.
     hand_on(json.dumps(line, separators=(",", ":")).encode())
+
+
+def _may_come_back(closed: ConnectionClosed) -> bool:
+    # Without any goodbye the worker, or something on the way to it, has died.
+    if closed.rcvd is None:
+        return closed.sent is None
+    return closed.rcvd.code in COME_BACK
 
 
 def _goodbye(closed: ConnectionClosed) -> str:

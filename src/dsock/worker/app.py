@@ -10,7 +10,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
-from dsock.errors import DsockError
+from dsock.errors import DsockError, ShuttingDown
 from dsock.events import ConnectRefused, Notify, RequestAnswered
 from dsock.http.answers import failure, request_id
 from dsock.http.upgrade import Upgrade, parse_query
@@ -44,7 +44,9 @@ class ConnectApp:
         id = request_id(given[0] if given else None)
         refusal = await self._refusal(upgrade, id)
         if refusal is not None:
-            level = log.error if refusal.status >= 500 else log.debug
+            # At a stop that is meant so, many come back at once: nothing to be woken by.
+            ours = refusal.status >= 500 and not isinstance(refusal, ShuttingDown)
+            level = log.error if ours else log.debug
             level("connect refused", code=refusal.code, request_id=id)
             self._notify(ConnectRefused(refusal.code))
             upgrade.refuse(failure(refusal, id))

@@ -68,6 +68,21 @@ def beat(server: RedisServer, worker: str, at: float = 1.0) -> None:
         client.zadd(KEYS.workers(), {worker: at})
 
 
+async def test_who_has_left_in_good_order_is_not_among_the_workers_any_more(
+    own_redis: RedisServer, watching: Watching
+) -> None:
+    with own_redis.client() as client:
+        client.sadd(KEYS.records("w"), '["c", "u", null]')
+        beat(own_redis, "w")
+        await eventually(lambda: watching.watch.workers == {"w"})
+        began = asyncio.get_running_loop().time()
+        client.delete(KEYS.records("w"))
+        client.zrem(KEYS.workers(), "w")
+        await eventually(lambda: watching.watch.workers == set())
+    assert asyncio.get_running_loop().time() - began < LEASE
+    assert watching.gone() == set()
+
+
 async def test_who_is_silent_for_its_lease_is_declared_gone_and_its_records_removed(
     own_redis: RedisServer, watching: Watching
 ) -> None:

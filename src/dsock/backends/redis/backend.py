@@ -198,11 +198,14 @@ def _unreachable(settings: Settings, error: Unavailable) -> str:
         return f"Redis at {where} refuses the user or password"
     if isinstance(cause, ResponseError):
         return f"Redis at {where} refuses a command: {type(cause).__name__}"
-    if why := next((one for one in _causes(cause) if isinstance(one, ssl.SSLError)), None):
-        reason = getattr(why, "verify_message", "") or why.reason or type(why).__name__
-        return f"cannot agree with Redis at {where} on TLS: {reason}"
-    kind = type(cause).__name__ if cause else "no answer in time"
-    return f"cannot reach Redis at {where}: {kind}"
+    for one in _causes(cause):
+        if isinstance(one, ssl.SSLError):
+            reason = getattr(one, "verify_message", "") or one.reason or type(one).__name__
+            return f"cannot agree with Redis at {where} on TLS: {reason}"
+        if isinstance(one, OSError) and one.strerror:
+            return f"cannot reach Redis at {where}: {one.strerror}"
+    hint = " (is it one with TLS, and are you meant to use it?)" if settings.redis_tls else ""
+    return f"cannot reach Redis at {where}: no answer in time{hint}"
 
 
 def _causes(error: BaseException | None) -> Iterator[BaseException]:

@@ -108,6 +108,9 @@ class Watch:
         for worker in fresh:
             self._seen[worker] = _Seen(beats[worker], self._pipe.connects)
         for worker, seen in tuple(self._seen.items()):
+            if worker not in beats and not await self._may_return(worker, seen):
+                self._seen.pop(worker, None)  # It has left in good order.
+                continue
             # Who is not there at all, whether it left or Redis has forgotten it, has its
             # lease to come back like one that is silent.
             if worker not in fresh:

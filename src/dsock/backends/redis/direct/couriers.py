@@ -46,6 +46,10 @@ LARGE = 2**18
 log = structlog.stdlib.get_logger("dsock.redis")
 
 
+class _Refused(aiohttp.ClientError):
+    """What answers does not take letters; the argument says why."""
+
+
 @dataclass(frozen=True, slots=True)
 class _Load:
     """A letter on its way to one worker; `taken` becomes known by its deadline."""
@@ -147,7 +151,8 @@ class Couriers:
                 _fail_all(loads, error)
             except (TimeoutError, aiohttp.ClientError, OSError) as error:
                 _fail_all(loads, Silent())
-                self._say(worker, type(error).__name__)
+                said = str(error) if isinstance(error, _Refused) else type(error).__name__
+                self._say(worker, said)
             except BaseException as error:
                 _fail_all(loads, Silent())
                 if not isinstance(error, Exception):
@@ -203,11 +208,13 @@ class Couriers:
         ) as response:
             if response.status == HTTPStatus.NOT_FOUND:
                 return None
+            if response.status == HTTPStatus.UNAUTHORIZED:
+                raise _Refused("it refuses the token: is it the same on all nodes?")
             if response.status != HTTPStatus.OK:
-                raise aiohttp.ClientError(f"status {response.status}")
+                raise _Refused(f"it answers with status {response.status}")
             answers = await _read(response)
         if answers is None or answers.worker != worker:
-            raise aiohttp.ClientError("its answer is no worker's")
+            raise _Refused("its answer is no worker's")
         return answers
 
     def _nobody_there(self, worker: str, loads: list[_Load], why: str) -> None:
