@@ -17,7 +17,8 @@ test: .venv/.ready ## Run all tests (installs Redis when it is missing)
 	@scripts/install-test-tools
 	$(BIN)/python -m pytest $(ARGS)
 
-test-pythons: ## Run the tests that need no Redis on every Python that is here
+test-pythons: ## Run all tests on every Python that is here (about 10 min for each)
+	@scripts/install-test-tools
 	$(PYTHON) -m scripts.release.suite $(ARGS)
 
 check: .venv/.ready ## Lint, format and types

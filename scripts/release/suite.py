@@ -1,4 +1,4 @@
-"""Run the part of the tests that needs no Redis on every Python that is here:
+"""Run the tests on every Python that is here:
 `python -m scripts.release.suite [PYTEST ARGUMENTS]`.
 
 Each has an environment of its own, `.venv/py3.12` and so on, with the locked libraries.
@@ -14,18 +14,6 @@ from scripts.release.pythons import bare_environment, present, supported
 
 ROOT = Path(__file__).parents[2]
 LOCK = ROOT / "requirements" / "dev.txt"
-
-NEEDS_REDIS = (
-    "tests/backends",
-    "tests/faults",
-    "tests/migration",
-    "tests/promises",
-    "tests/api/test_codes.py",
-    "tests/api/test_published.py",
-    "tests/config/test_start.py",
-    "tests/test_model.py",
-)
-"""Left out here: folders that run on Redis, and files of others in which a test does."""
 
 PATIENCE = 1800
 """Seconds that the tests may take on one Python."""
@@ -52,9 +40,8 @@ def prepare(python: Path, place: Path) -> Path:
 def passes(python: Path, name: str, arguments: list[str]) -> bool:
     try:
         ours = prepare(python, ROOT / ".venv" / f"py{name}")
-        left_out = [f"--ignore={path}" for path in NEEDS_REDIS]
         done = subprocess.run(
-            (ours, "-m", "pytest", *left_out, *arguments),
+            (ours, "-m", "pytest", *arguments),
             cwd=ROOT,
             env=bare_environment(),
             timeout=PATIENCE,

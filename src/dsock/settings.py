@@ -159,7 +159,10 @@ class Settings:
         only="worker",
     )
     compression: bool = _option(
-        "Compress messages to clients that can (permessage-deflate).", SWITCH, True, only="worker"
+        "Compress messages to clients that can (permessage-deflate). Not what they send.",
+        SWITCH,
+        True,
+        only="worker",
     )
     compression_min_size: int = _option(
         "Smaller messages are not compressed.", SIZE, 2**10, only="worker"

@@ -17,6 +17,9 @@ from tests.support.redis_server import RedisServer
 
 END = "end"
 
+METHOD = "redis"
+"""The `messaging_method` of clusters; the fixture `method` sets it for a test."""
+
 _ROLES: tuple[Role, ...] = ("worker", "worker", "api")
 
 
@@ -68,14 +71,17 @@ async def none_ready(cluster: Cluster) -> bool:
     return not any(await ready(cluster))
 
 
+def of_method() -> dict[str, str]:
+    """The options that nodes of this test have in common."""
+    return {"messaging_method": METHOD, "direct_message_hostname": "127.0.0.1"}
+
+
 @asynccontextmanager
 async def cluster_at(address: str, **settings: Any) -> AsyncIterator[Cluster]:
     """An API and two workers in this process, with the Redis at this address."""
+    options: dict[str, Any] = {"redis_host": address, **of_method(), **settings}
     async with AsyncExitStack() as stack:
-        up = [
-            await stack.enter_async_context(node_up(role, redis_host=address, **settings))
-            for role in _ROLES
-        ]
+        up = [await stack.enter_async_context(node_up(role, **options)) for role in _ROLES]
         nodes, addresses = [node for node, _ in up], [address for _, address in up]
         caller = Caller(f"http://{addresses[-1]}")
         await stack.enter_async_context(caller.http)

@@ -30,6 +30,8 @@ from tests.support.process import process
 from tests.support.redis_server import RedisServer, free_port
 from tests.support.relay import Relay, relay_to
 
+pytestmark = pytest.mark.usefixtures("method")
+
 EACH = 5
 """Clients on each of the two workers."""
 

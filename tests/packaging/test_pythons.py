@@ -8,7 +8,6 @@ from pathlib import Path
 import pytest
 
 from scripts.release.pythons import bare_environment, present, supported
-from scripts.release.suite import NEEDS_REDIS
 
 ROOT = Path(__file__).parents[2]
 
@@ -62,8 +61,3 @@ def test_nothing_leads_to_the_tree_or_to_options(
     environment = bare_environment()
     assert name not in environment
     assert "PATH" in environment
-
-
-@pytest.mark.parametrize("path", NEEDS_REDIS)
-def test_what_is_left_out_for_redis_is_there(path: str) -> None:
-    assert (ROOT / path).exists()

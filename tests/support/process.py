@@ -74,6 +74,8 @@ async def process(role: Role, **options: str) -> AsyncIterator[Process]:
     environment |= {"DSOCK_HOST": "127.0.0.1", "DSOCK_PORT": "0", "DSOCK_JWT_SECRET": JWT_SECRET}
     if role != "worker":
         environment["DSOCK_TOKEN"] = TOKEN
+    if options.get("messaging_method") == "direct":
+        environment["DSOCK_TOKEN"] = TOKEN
     environment |= {f"DSOCK_{name.upper()}": text for name, text in options.items()}
     started = Process(
         await asyncio.create_subprocess_exec(
