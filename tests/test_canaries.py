@@ -186,7 +186,7 @@ async def test_b45_a_token_that_was_made_is_shown_once_and_works() -> None:
     async with broker("serve") as node:
         await node.listening()
         assert node.process.stdout
-        while not (line := await node.process.stdout.readline()).startswith(b"  export "):
+        while b"export DSOCK_TOKEN=" not in (line := await node.process.stdout.readline()):
             assert line
         token = line.decode().strip().partition("DSOCK_TOKEN=")[2]
         async with httpx.AsyncClient(base_url=f"http://{node.address}") as anyone:
