@@ -17,7 +17,7 @@ test: .venv/.ready ## Run all tests (installs Redis when it is missing)
 	@scripts/install-test-tools
 	$(BIN)/python -m pytest $(ARGS)
 
-test-pythons: ## Run all tests on every Python that is here (about 10 min for each)
+test-pythons: ## Run all tests on every Python that is here (about 12 min for each)
 	@scripts/install-test-tools
 	$(PYTHON) -m scripts.release.suite $(ARGS)
 
