@@ -9,13 +9,13 @@ from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from contextlib import asynccontextmanager
 from typing import Any
 
-from redis.asyncio.connection import AbstractConnection
 from redis.exceptions import AuthenticationError, ResponseError
 
 from dsock.backends.base import Recipient
+from dsock.backends.redis.calls import Connect
 from dsock.backends.redis.carrier import Mailboxes, NewCarrier
 from dsock.backends.redis.claims import Claims
-from dsock.backends.redis.connections import connection_factory, database_of, shown_address
+from dsock.backends.redis.connections import connector, database_of, shown_address
 from dsock.backends.redis.direct.reception import Reception
 from dsock.backends.redis.directory import Directory
 from dsock.backends.redis.keys import Keys
@@ -46,7 +46,7 @@ class RedisBackend:
         self._settings = settings
         self._notify = notify
         self._keys = Keys(settings.redis_key_prefix, database_of(settings))
-        connect, listen = connection_factory(settings, decode=True), connection_factory(settings)
+        connect, listen = connector(settings, decode=True), connector(settings)
         self._writes = _pipe(connect, settings, lambda ok, why: notify(BackendReached(ok, why)))
         self._reads = _pipe(connect, settings, lambda ok, why: None)
         self._new_mailbox: NewMailbox = lambda *args: Mailbox(listen, *args)
@@ -94,7 +94,7 @@ class RedisBackend:
         self = cls(settings, notify, publishes=publishes, address=address)
         try:
             try:
-                await self._writes.call("PING")
+                await asyncio.gather(*self._writes.everywhere("PING"))
                 await self._watch.look()
             except Unavailable as error:
                 raise StartError(_unreachable(settings, error)) from None
@@ -162,7 +162,7 @@ class RedisBackend:
 
 
 def _pipe(
-    connect: Callable[[], AbstractConnection],
+    connect: Connect,
     settings: Settings,
     changed: Callable[[bool, str], None],
 ) -> Pipe:

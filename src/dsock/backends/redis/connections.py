@@ -14,6 +14,7 @@ from redis.asyncio.connection import (
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 
+from dsock.backends.redis.calls import Connect
 from dsock.errors import StartError
 from dsock.settings import Settings
 
@@ -51,6 +52,22 @@ def connection_factory(
     }
     kind: type[AbstractConnection] = SSLConnection if settings.redis_tls else Connection
     return functools.partial(kind, **given)
+
+
+async def connected(connection: AbstractConnection) -> AbstractConnection:
+    """This connection, made. Raises what redis-py raises, or `OSError`."""
+    try:
+        await connection.connect()  # type: ignore[no-untyped-call]
+    except BaseException:
+        await connection.disconnect(nowait=True)
+        raise
+    return connection
+
+
+def connector(settings: Settings, decode: bool = False) -> Connect:
+    """Connects to the one server there is."""
+    new_connection = connection_factory(settings, decode)
+    return lambda: connected(new_connection())
 
 
 def database_of(settings: Settings) -> int:

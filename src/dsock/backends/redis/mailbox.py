@@ -13,9 +13,9 @@ from typing import Any
 from uuid import uuid4
 
 import structlog
-from redis.asyncio.connection import AbstractConnection
 from redis.exceptions import RedisError
 
+from dsock.backends.redis.calls import Connect
 from dsock.backends.redis.pipe import OUT_OF_REACH
 
 DEAF_AFTER = 3.0
@@ -38,7 +38,7 @@ class Mailbox:
 
     def __init__(
         self,
-        connect: Callable[[], AbstractConnection],
+        connect: Connect,
         channels: Sequence[str],
         receive: Receive,
         subscribed: Callable[[], None],
@@ -49,7 +49,7 @@ class Mailbox:
         self.probe = uuid4().hex
         """What this mailbox expects to hear from itself."""
         self._channels = tuple(channels)
-        self._new_connection = connect
+        self._connect = connect
         self._receive = receive
         self._subscribed = subscribed
         self._heard_at = -math.inf
@@ -111,10 +111,10 @@ class Mailbox:
         self.trouble = trouble
 
     async def _listen(self) -> None:
-        connection = self._new_connection()
+        async with asyncio.timeout(DEAF_AFTER):
+            connection = await self._connect()
         try:
             async with asyncio.timeout(DEAF_AFTER):
-                await connection.connect()  # type: ignore[no-untyped-call]
                 await connection.send_command("SUBSCRIBE", *self._channels, check_health=False)
                 for _ in self._channels:
                     await connection.read_response(timeout=math.inf)

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,6 +20,7 @@ from redis.exceptions import BusyLoadingError, ReadOnlyError, RedisError, Respon
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
+from dsock.backends.redis.calls import Connect, Reply
 from dsock.errors import Unavailable
 
 MAX_BATCH = 1000
@@ -36,16 +37,16 @@ class _Call:
     command: tuple[str | bytes | int | float, ...]
     once: bool
     deadline: float
-    reply: asyncio.Future[Any]
+    reply: Reply
 
 
 class Pipe:
-    """`call` asks; the reply is a future. `reached` says whether the last exchange worked,
-    `connects` how often a connection was made: each time, Redis may be another one."""
+    """`Calls` to one server: `call` asks; the reply is a future. `reached` says whether the
+    last exchange worked, `connects` how often a connection was made."""
 
     def __init__(
         self,
-        connect: Callable[[], AbstractConnection],
+        connect: Connect,
         *,
         timeout: float,
         max_retries: int,
@@ -53,7 +54,7 @@ class Pipe:
     ) -> None:
         self.reached = False
         self.connects = 0
-        self._new_connection = connect
+        self._connect = connect
         self._timeout = timeout
         self._max_retries = max_retries
         self._changed = changed
@@ -65,20 +66,28 @@ class Pipe:
         self._loop = asyncio.get_running_loop()
         self._task = self._loop.create_task(self._run())
 
-    def call(self, *command: str | bytes | int | float, once: bool = False) -> asyncio.Future[Any]:
-        """Ask for one command, after all that was asked for before.
-
-        With `once` it is sent at most once: a command that may not happen twice. The future
-        raises `Unavailable` when Redis does not answer in time, or answers with an error;
-        then the command may or may not have happened.
-        """
-        reply: asyncio.Future[Any] = self._loop.create_future()
+    def call(
+        self,
+        *command: str | bytes | int | float,
+        once: bool = False,
+        after: Iterable[Reply] = (),
+    ) -> Reply:
+        # Whatever it is to come after was asked for before, and so happens before.
+        reply: Reply = self._loop.create_future()
         self._queue.append(_Call(command, once, self._loop.time() + self._timeout, reply))
         self._asked.set()
         return reply
 
+    def publish(self, channel: str, payload: bytes) -> Reply:
+        return self.call("PUBLISH", channel, payload, once=True)
+
+    def everywhere(self, *command: str) -> list[Reply]:
+        return [self.call(*command)]
+
+    def check(self) -> list[Reply]:
+        return []
+
     async def close(self) -> None:
-        """Finish what was asked for, then disconnect."""
         waiting = [call.reply for call in self._queue]
         if waiting:
             await asyncio.wait(waiting, timeout=self._timeout)
@@ -162,13 +171,7 @@ class Pipe:
 
     async def _ensure_connection(self) -> AbstractConnection:
         if self._connection is None:
-            connection = self._new_connection()
-            try:
-                await connection.connect()  # type: ignore[no-untyped-call]
-            except BaseException:
-                await connection.disconnect(nowait=True)
-                raise
-            self._connection = connection
+            self._connection = await self._connect()
             self.connects += 1
         return self._connection
 

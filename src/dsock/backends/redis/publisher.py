@@ -11,11 +11,11 @@ from uuid import uuid4
 
 import structlog
 
+from dsock.backends.redis.calls import Calls
 from dsock.backends.redis.carrier import Mailboxes, NewCarrier
 from dsock.backends.redis.directory import Directory
 from dsock.backends.redis.keys import Keys
 from dsock.backends.redis.mailbox import NewMailbox
-from dsock.backends.redis.pipe import Pipe
 from dsock.backends.redis.records import Records
 from dsock.backends.redis.watch import Watch
 from dsock.command import Command
@@ -74,8 +74,8 @@ class Publisher:
     def __init__(
         self,
         *,
-        writes: Pipe,
-        reads: Pipe,
+        writes: Calls,
+        reads: Calls,
         keys: Keys,
         watch: Watch,
         directory: Directory,
@@ -114,7 +114,7 @@ class Publisher:
             self._mailbox.check()
             try:
                 probe = encode_probe(self._mailbox.probe)
-                await self._pipe.call("PUBLISH", self._reply_to, probe, once=True)
+                await self._pipe.publish(self._reply_to, probe)
                 await self._directory.compare(self._watch.workers)
             except Unavailable:
                 pass  # The pipe has said so.
