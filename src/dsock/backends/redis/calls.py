@@ -7,11 +7,16 @@ from collections.abc import Awaitable, Callable, Iterable
 from typing import Any, Protocol
 
 from redis.asyncio.connection import AbstractConnection
+from redis.exceptions import ConnectionError as RedisConnectionError
 
 Reply = asyncio.Future[Any]
 
 Connect = Callable[[], Awaitable[AbstractConnection]]
 """Connects to the Redis that is the right one at this moment."""
+
+
+class NotThere(RedisConnectionError):
+    """What answers is not what the options say; the text is for a person."""
 
 
 class Calls(Protocol):
@@ -38,6 +43,10 @@ class Calls(Protocol):
         raises `Unavailable` when Redis does not answer in time, or answers with an error;
         then the command may or may not have happened.
         """
+
+    def in_turn(self, reply: Reply) -> Reply:
+        """This reply, but not before those that were asked to be in turn earlier: those of
+        one pipe are anyway."""
 
     def publish(self, channel: str, payload: bytes) -> Reply:
         """Tell a channel, once at most; the reply is how many have got it."""

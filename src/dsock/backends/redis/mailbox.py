@@ -36,6 +36,8 @@ class Mailbox:
     `round` counts the subscriptions: what was published between two of them was not heard.
     """
 
+    _subscribe, _message = "SUBSCRIBE", b"message"
+
     def __init__(
         self,
         connect: Connect,
@@ -102,6 +104,10 @@ class Mailbox:
             failures = 0 if lived else failures + 1
             await asyncio.sleep(min(FIRST_PAUSE * 2 ** min(failures, 10), LONGEST_PAUSE))
 
+    def _heard(self, reply: Any) -> None:
+        if reply[0] == self._message:
+            self._receive(reply[1].decode(), reply[2])
+
     def _say_why(self, error: BaseException | None) -> None:
         trouble = type(error).__name__ if error else None
         # That Redis is out of reach, the pipe has said.
@@ -115,7 +121,7 @@ class Mailbox:
             connection = await self._connect()
         try:
             async with asyncio.timeout(DEAF_AFTER):
-                await connection.send_command("SUBSCRIBE", *self._channels, check_health=False)
+                await connection.send_command(self._subscribe, *self._channels, check_health=False)
                 for _ in self._channels:
                     await connection.read_response(timeout=math.inf)
             self.trouble = None
@@ -123,12 +129,10 @@ class Mailbox:
             self._heard_at = self._loop.time()
             self._subscribed()
             while True:
-                reply: Any = await connection.read_response(timeout=math.inf)
-                if reply[0] == b"message":
-                    self._receive(reply[1].decode(), reply[2])
+                self._heard(await connection.read_response(timeout=math.inf))
         finally:
             await connection.disconnect(nowait=True)
 
 
-NewMailbox = Callable[[Sequence[str], Receive, Callable[[], None]], Mailbox]
+NewMailbox = Callable[[tuple[str, ...], Receive, Callable[[], None]], Mailbox]
 """Makes a mailbox on these channels; the last argument is called when it is subscribed."""

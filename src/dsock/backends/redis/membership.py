@@ -278,9 +278,5 @@ class RedisMembership:
 
     def _channels(self) -> tuple[str, ...]:
         keys = self._keys
-        return (
-            keys.mailbox(self.id),
-            keys.mailbox_of_actions(self.id),
-            keys.mailbox(keys.everyone()),
-            keys.mailbox_of_actions(keys.everyone()),
-        )
+        ids = (self.id, keys.everyone()) if keys.shared else (self.id,)
+        return tuple(name(id) for id in ids for name in (keys.mailbox, keys.mailbox_of_actions))

@@ -68,8 +68,8 @@ class _Awaited:
 
 class Publisher:
     """Tells workers: a route names them, a carrier brings each its letter. While routes may
-    be missing, everybody is told through the mailbox that all share. `signs`: letters say
-    whose they are, as those of direct messaging must."""
+    be missing, everybody is told: through the mailbox that all share, if there is one.
+    `signs`: letters say whose they are, as those of direct messaging must."""
 
     def __init__(
         self,
@@ -132,14 +132,15 @@ class Publisher:
         routed = await self._records.routed(command.target)
         # After the read: it may have been the read that found Redis restarted.
         everyone = await self._watch.in_doubt()
-        if not routed and not everyone:
+        told = routed | self._watch.workers if everyone else routed
+        if not told and not (everyone and self._keys.shared):
             return Report()
         number = next(self._numbers)
         letter = Letter(command, self._reply_to if wait else "", number, self._signature)
-        awaited = _Awaited(routed | self._watch.workers if everyone else routed)
+        awaited = _Awaited(told)
         self._awaited[number] = awaited
         try:
-            if everyone:
+            if everyone and self._keys.shared:
                 await self._tell_everyone(letter, awaited)
             else:
                 await self._tell(letter, awaited)

@@ -179,12 +179,14 @@ class Records:
         return [one for one in found if one is not None and target.selects(one)]
 
     async def routed(self, target: Target) -> set[str]:
-        """The workers that must be told what concerns a target."""
+        """The workers that must be told what concerns a target. Who asked first knows
+        first."""
         if isinstance(target, ToConnection):
             key = self._keys.connection(target.id)
-            worker = await self._pipe.call("HGET", key, "workerId")
+            worker = await self._pipe.in_turn(self._pipe.call("HGET", key, "workerId"))
             return {worker} if worker else set()
-        return set(await self._pipe.call("SMEMBERS", self._keys.route(target)))
+        found = self._pipe.call("SMEMBERS", self._keys.route(target))
+        return set(await self._pipe.in_turn(found))
 
     def _sets(self, one: Held | Listed, channels: Any) -> list[str]:
         keys = [self._keys.user(one.user)]

@@ -19,6 +19,9 @@ LOOK = 1.0
 DOUBT = 10.0
 """Seconds for which Redis may lack routes after it was restarted or out of reach."""
 
+SETTLED = 5.0
+"""Seconds within which all workers have announced themselves to such a Redis."""
+
 log = structlog.stdlib.get_logger("dsock.redis")
 
 
@@ -71,6 +74,11 @@ class Watch:
             since = await self._uptime() if first else 0.0
             self._doubt_ends = now + DOUBT - since
         return now < self._doubt_ends
+
+    async def settle(self) -> None:
+        """Wait until workers that were there before Redis was started have had the time to
+        announce themselves."""
+        await asyncio.sleep(self._doubt_ends - DOUBT + SETTLED - self._loop.time())
 
     async def run(self) -> None:
         """Look, again and again, until cancelled."""
