@@ -29,7 +29,7 @@ from dsock.http.protocol import Rules
 from dsock.http.server import StopSignals, bind, raise_file_limit, serving
 from dsock.observers.journal import Journal
 from dsock.observers.metrics import Metrics
-from dsock.settings import Settings
+from dsock.settings import Settings, mistake_about_redis
 from dsock.worker.admission import Admission, Policy
 from dsock.worker.app import CONNECT, ConnectApp
 from dsock.worker.worker import Worker
@@ -57,6 +57,8 @@ def plan(role: Role, settings: Settings) -> Plan:
     backend = settings.backend or ("memory" if alone else "redis")
     if backend == "memory" and settings.names_redis:
         raise StartError("the memory backend uses no Redis: leave out backend, or what names one")
+    if backend != "memory" and (mistake := mistake_about_redis(settings)):
+        raise StartError(mistake)
     if backend == "memory" and role != "serve":
         raise StartError("the memory backend lives in one process: use `dsock serve`, or redis")
     if backend == "memory" and direct:

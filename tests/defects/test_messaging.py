@@ -14,7 +14,7 @@ from structlog.testing import capture_logs
 from websockets.asyncio.client import connect
 
 from dsock.backends.redis import scripts
-from dsock.backends.redis.pipe import Pipe, _Call
+from dsock.backends.redis.pipe import Call, Pipe
 from dsock.command import MessageType, Send
 from dsock.target import ToUser
 from dsock.wire.codec import Letter, encode
@@ -109,7 +109,7 @@ async def test_b43_all_records_that_are_due_are_refreshed_in_one_round_trip(
     trips: list[int] = []
     exchange = Pipe._exchange
 
-    async def counted(pipe: Pipe, batch: list[_Call]) -> list[_Call]:
+    async def counted(pipe: Pipe, batch: list[Call]) -> list[Call]:
         records = [call for call in batch if call.command[1] == scripts.RECORD]
         trips.append(sum(str(call.command[3]).startswith("conn:") for call in records))
         return await exchange(pipe, batch)
