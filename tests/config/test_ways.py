@@ -27,6 +27,7 @@ VALUES: dict[str, tuple[Any, Any]] = {
     "internal_port": (9001, 9002),
     "backend": ("redis", "memory"),
     "redis_mode": ("sentinel", "cluster"),
+    "processes": (4, "auto"),
     "redis_host": ("one:6379", "two:6379"),
     "redis_url": ("redis://one", "redis://two"),
     "redis_sentinels": (["one:26379"], ["one:26379", "two:26379"]),
