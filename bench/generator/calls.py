@@ -6,6 +6,7 @@ import select
 import socket
 import time
 from collections.abc import Iterator
+from contextlib import nullcontext
 
 from bench.generator.receivers import Receivers
 from bench.processes import PATIENCE
@@ -42,17 +43,21 @@ class Caller:
     ) -> int:
         """Call for so long, or until there are no more requests, while the receivers read;
         returns how many calls were answered. Raises `ConnectionError`, `TimeoutError`."""
-        end = time.perf_counter() + seconds
+        with receivers.waking(self._poll) if receivers else nullcontext():
+            return self._run(requests, time.perf_counter() + seconds, receivers)
+
+    def _run(self, requests: Iterator[bytes], end: float, receivers: Receivers | None) -> int:
         answered = under_way = 0
         parts: dict[int, bytes] = {}
         for sock in self._sockets.values():
             under_way += self._ask(sock, requests)
         while under_way:
-            wait = receivers.sweep() if receivers else PATIENCE
-            ready = self._poll.poll(wait)
+            ready = self._poll.poll(receivers.sweep() if receivers else PATIENCE)
             if not ready and not receivers:
                 raise TimeoutError("a call was not answered")
             for file, _ in ready:
+                if file not in self._sockets:
+                    continue  # receivers have something to read
                 sock = self._sockets[file]
                 data = parts.pop(file, b"") + sock.recv(1 << 20)
                 if not self._complete(data):

@@ -1,14 +1,17 @@
 """Clients that only read.
 
 For throughput they need not read each message as it comes: `sweep` reads what has gathered, so
-that one call takes several messages and the generator is not the limit.
+that one call takes several messages and the generator is not the limit. Prompt ones are woken for
+what comes, as clients on machines of their own are: on one machine the sender pays for it too.
 """
 
 from __future__ import annotations
 
+import select
 import socket
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 from bench.processes import PATIENCE
 
@@ -25,17 +28,37 @@ _SHORTEST = 0.002
 class Receivers:
     """The clients' ends of connections. `received` is how many bytes have come."""
 
-    def __init__(self, sockets: Sequence[socket.socket]) -> None:
+    def __init__(self, sockets: Sequence[socket.socket], prompt: bool = False) -> None:
         self.received = 0
         self._sockets = sockets
         self._buffer = bytearray(256 * 1024)
         self._next = len(sockets)
         self._due = 0.0
+        self._woken = select.epoll() if prompt else None
+        self._by_file = {sock.fileno(): sock for sock in sockets}
         for sock in sockets:
             sock.setblocking(False)
+            if self._woken:
+                self._woken.register(sock, select.EPOLLIN)
+
+    @contextmanager
+    def waking(self, poll: select.epoll) -> Iterator[None]:
+        """Inside this context `poll` returns when prompt receivers have something to read."""
+        if not self._woken:
+            yield
+            return
+        poll.register(self._woken.fileno(), select.EPOLLIN)
+        try:
+            yield
+        finally:
+            poll.unregister(self._woken.fileno())
 
     def sweep(self) -> float:
         """Read some sockets if it is time to; returns the seconds until it is time again."""
+        if self._woken:
+            ready = self._woken.poll(0, _SLICE)
+            self._read([self._by_file[file] for file, _ in ready])
+            return 0.0 if ready else PATIENCE
         now = time.perf_counter()
         if self._next >= len(self._sockets):
             if now < self._due:

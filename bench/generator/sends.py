@@ -59,10 +59,15 @@ class TightLoop:
 
         def action() -> int:
             self._orders.sendall(b"%f %d" % (seconds, size))
-            while not self._poll.poll(receivers.sweep()):
-                pass
+            with receivers.waking(self._poll):
+                while not self._answered(receivers.sweep()):
+                    pass
             sent = int(self._orders.recv(64))
             receivers.wait_for(sent * size)
             return sent
 
         return metered(action, [self._pid])
+
+    def _answered(self, within: float) -> bool:
+        ready = self._poll.poll(within)
+        return any(file == self._orders.fileno() for file, _ in ready)
