@@ -60,7 +60,7 @@ class Caller:
                     continue  # receivers have something to read
                 sock = self._sockets[file]
                 data = parts.pop(file, b"") + sock.recv(1 << 20)
-                if not self._complete(data):
+                if not complete(data, self._expected):
                     parts[file] = data
                     continue
                 answered += 1
@@ -76,15 +76,18 @@ class Caller:
         sock.sendall(request)
         return True
 
-    def _complete(self, data: bytes) -> bool:
-        end = data.find(b"\r\n\r\n")
-        if end < 0:
-            if not data:
-                raise ConnectionError("a call was cut off")
-            return False
-        start = data.index(_LENGTH) + len(_LENGTH)
-        if len(data) < end + 4 + int(data[start : data.index(b"\r", start)]):
-            return False
-        if not data.startswith(b"HTTP/1.1 200") or self._expected not in data:
-            raise ConnectionError(f"not as expected: {data[:500]!r}")
-        return True
+
+def complete(data: bytes, expected: bytes = b"") -> bool:
+    """Whether an answer has come as a whole. Raises `ConnectionError` if it is not a 200 with
+    `expected` in it."""
+    end = data.find(b"\r\n\r\n")
+    if end < 0:
+        if not data:
+            raise ConnectionError("a call was cut off")
+        return False
+    start = data.index(_LENGTH) + len(_LENGTH)
+    if len(data) < end + 4 + int(data[start : data.index(b"\r", start)]):
+        return False
+    if not data.startswith(b"HTTP/1.1 200") or expected not in data:
+        raise ConnectionError(f"not as expected: {data[:500]!r}")
+    return True

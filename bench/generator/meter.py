@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable
+from typing import TypeVar
 
 from bench.figures import Sample
 from bench.machine import cpu_seconds, family, settle
+
+T = TypeVar("T")
 
 
 def metered(action: Callable[[], int], server: Iterable[int], redis: int | None = None) -> Sample:
@@ -25,3 +28,10 @@ def metered(action: Callable[[], int], server: Iterable[int], redis: int | None 
         redis_cpu=(cpu_seconds(own) - redis_before) / count * 1e6 if redis else None,
         generator=busy / passed,
     )
+
+
+def busy_while(action: Callable[[], T]) -> tuple[T, float]:
+    """What the action returns, and how much of its core the generator used."""
+    busy, start = time.process_time(), time.perf_counter()
+    result = action()
+    return result, (time.process_time() - busy) / (time.perf_counter() - start)

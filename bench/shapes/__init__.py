@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from bench.brokers import Place
 from bench.effort import Shape
-from bench.shapes import channel, connects, idle, users
+from bench.shapes import channel, connects, idle, info, large, latency, subscriptions, users
 
 ALL = tuple(Place)
 MEMORY = (Place.MEMORY,)
@@ -17,7 +17,14 @@ SHAPES: Mapping[str, tuple[Shape, Sequence[Place]]] = {
     "user": (users.one_user, ALL),
     "users": (users.many_users, ALL),
     "connects": (connects.connects, ALL),
+    "latency-user": (latency.to_user, ALL),
+    "latency-channel": (latency.to_channel, ALL),
+    "subscriptions": (subscriptions.subscribe, ALL),
+    "info": (info.info, ALL),
     "idle-memory": (idle.idle_memory, MEMORY),
     "idle-cpu": (idle.idle_cpu, MEMORY),
+    "large-messages": (large.messages, MEMORY),
+    "many-connections": (large.connections, MEMORY),
+    "many-channels": (subscriptions.many_channels, MEMORY),
 }
 """By the name that `--only` takes: what measures it, and where it is measured."""
