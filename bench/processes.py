@@ -26,15 +26,21 @@ def free_port() -> int:
 
 @contextmanager
 def module(
-    name: str, *arguments: str, core: int, environment: Mapping[str, str] | None = None
+    name: str,
+    *arguments: str,
+    core: int,
+    environment: Mapping[str, str] | None = None,
+    speaks: bool = False,
 ) -> Iterator[subprocess.Popen[bytes]]:
-    """`python -m name arguments` on a core, with nothing of our own `DSOCK_` environment."""
+    """`python -m name arguments` on a core, with nothing of our own `DSOCK_` environment. With
+    `speaks` there is a pipe to its input and from its output."""
     inherited = {key: text for key, text in os.environ.items() if not key.startswith("DSOCK_")}
     with on_core(core):
         process = subprocess.Popen(
             [sys.executable, "-m", name, *arguments],
             env={**inherited, **(environment or {})},
-            stdout=subprocess.DEVNULL,
+            stdin=subprocess.PIPE if speaks else subprocess.DEVNULL,
+            stdout=subprocess.PIPE if speaks else subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
         )
     with stopped(process):

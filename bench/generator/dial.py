@@ -23,16 +23,16 @@ def dial(port: int, heads: Sequence[bytes]) -> list[socket.socket]:
     opened: list[socket.socket] = []
     under_way: deque[socket.socket] = deque()
     for head in heads:
-        sock = socket.socket()
-        # The kernel's own time-outs: Python's would cost a system call for each read.
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, _PATIENCE)
-        sock.connect(("127.0.0.1", port))
-        sock.send(head)
-        under_way.append(sock)
+        under_way.append(_asked(port, head))
         if len(under_way) >= AT_A_TIME:
             opened.append(_let_in(under_way.popleft()))
     opened.extend(map(_let_in, under_way))
     return opened
+
+
+def try_dial(port: int, heads: Sequence[bytes]) -> list[socket.socket | None]:
+    """The same, all of them at a time; None for whom is not let in."""
+    return [_let_in_perhaps(sock) for sock in [_asked(port, head) for head in heads]]
 
 
 def plain(port: int, count: int) -> list[socket.socket]:
@@ -65,4 +65,21 @@ def _let_in(sock: socket.socket) -> socket.socket:
         answer += more
     if not answer.startswith(b"HTTP/1.1 101 "):
         raise ConnectionError(f"not let in: {answer[:200]!r}")
+    return sock
+
+
+def _let_in_perhaps(sock: socket.socket) -> socket.socket | None:
+    try:
+        return _let_in(sock)
+    except OSError:
+        sock.close()
+        return None
+
+
+def _asked(port: int, head: bytes) -> socket.socket:
+    sock = socket.socket()
+    # The kernel's own time-outs: Python's would cost a system call for each read.
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, _PATIENCE)
+    sock.connect(("127.0.0.1", port))
+    sock.send(head)
     return sock

@@ -6,7 +6,17 @@ from collections.abc import Mapping, Sequence
 
 from bench.brokers import Place
 from bench.effort import Shape
-from bench.shapes import channel, connects, idle, info, large, latency, subscriptions, users
+from bench.shapes import (
+    channel,
+    connects,
+    idle,
+    info,
+    large,
+    latency,
+    subscriptions,
+    trouble,
+    users,
+)
 
 ALL = tuple(Place)
 MEMORY = (Place.MEMORY,)
@@ -26,5 +36,8 @@ SHAPES: Mapping[str, tuple[Shape, Sequence[Place]]] = {
     "large-messages": (large.messages, MEMORY),
     "many-connections": (large.connections, MEMORY),
     "many-channels": (subscriptions.many_channels, MEMORY),
+    "churn": (trouble.churn, MEMORY),
+    "stuck": (trouble.stuck, MEMORY),
+    "storm": (trouble.storm, (Place.REDIS,)),
 }
 """By the name that `--only` takes: what measures it, and where it is measured."""
