@@ -15,7 +15,7 @@ from dsock.node import Plan
 from dsock.observers.journal import configure
 from dsock.observers.totals import Totals
 from dsock.processes.board import Board
-from dsock.processes.ports import keep, open_sockets
+from dsock.processes.ports import Ports
 from dsock.processes.process import Process
 from dsock.processes.supervisor import Supervisor
 
@@ -32,12 +32,12 @@ def supervise(
     direct = settings.messaging_method == "direct" and plan.role != "api"
     board = Board(plan.processes)
     with ExitStack() as stack:
-        all_sockets = stack.enter_context(open_sockets(settings, plan.processes, direct))
+        ports = stack.enter_context(Ports(settings, plan.processes, direct))
         totals = stack.enter_context(Totals.open(board, holds_clients=plan.role != "api"))
 
         def live(index: int, lifeline: int) -> None:
             configure(settings.debug, process=index)
-            sockets = keep(all_sockets, index)
+            sockets = ports.keep(index)
             totals.begin(index)
             try:
                 be(_own(plan, sockets), Process(index, sockets, board, totals, lifeline))
@@ -46,22 +46,16 @@ def supervise(
                     totals.remove()
 
         def all_up() -> None:
-            port = all_sockets[0].public.getsockname()[1]
             log.info(
                 "all processes are up",
                 role=plan.role,
                 processes=plan.processes,
-                port=port,
+                port=ports.public,
                 version=__version__,
             )
-            announce(port)
+            announce(ports.public)
 
-        def let_go() -> None:
-            # Who comes to one that has ended must be refused, not kept waiting.
-            for sock in (sock for sockets in all_sockets for sock in sockets.all()):
-                sock.close()
-
-        status = Supervisor(board, live, all_up=all_up, let_go=let_go).run()
+        status = Supervisor(board, ports, live, all_up).run()
     log.info("all processes have ended", role=plan.role)
     return status
 

@@ -20,6 +20,7 @@ import structlog
 
 from dsock.errors import StartError
 from dsock.processes.board import Board, Row
+from dsock.processes.ports import Ports
 from dsock.processes.process import HELD_BACK
 
 TICK = 0.5
@@ -65,16 +66,14 @@ class _Child:
 
 
 class Supervisor:
-    """`body` is what the processes do, one for each row of the board. `all_up` is called once
-    all of them answer, `let_go` when none will be started any more."""
+    """`body` is what the processes do, one for each row of the board, with its sockets.
+    `all_up` is called once all of them answer."""
 
-    def __init__(
-        self, board: Board, body: Body, *, all_up: Callable[[], None], let_go: Callable[[], None]
-    ) -> None:
+    def __init__(self, board: Board, ports: Ports, body: Body, all_up: Callable[[], None]) -> None:
         self._board = board
+        self._ports = ports
         self._body = body
         self._all_up = all_up
-        self._let_go = let_go
         self._children = [_Child(index, row) for index, row in enumerate(board.rows)]
         self._first_start = True
         self._stopping = False
@@ -178,6 +177,8 @@ class Supervisor:
         failures, child.failures = child.failures, child.failures + 1
         pause = min(LONGEST_PAUSE, FIRST_PAUSE * 2 ** min(failures - 1, 10)) if failures else 0.0
         child.due = now + pause
+        if pause:
+            self._ports.shut(child.index)
         return pause
 
     def _look(self) -> None:
@@ -210,7 +211,7 @@ class Supervisor:
 
     def _stop(self) -> None:
         self._stopping = True
-        self._let_go()
+        self._ports.close()
         for child in self._children:
             if child.pid:
                 os.kill(child.pid, signal.SIGTERM)
