@@ -11,7 +11,7 @@ from dsock.errors import StartError
 from dsock.http.server import bind
 from dsock.processes.ports import Ports
 from dsock.settings import Settings
-from tests.support.redis_server import free_port
+from tests.processes.support import free_ports
 
 HERE = "127.0.0.1"
 ENOUGH = 24
@@ -101,7 +101,7 @@ def test_a_port_that_somebody_else_has_is_not_shared_with_them(shared: bool) -> 
 def test_for_direct_messages_each_has_a_free_port_or_the_next_one() -> None:
     with Ports(Settings(host=HERE, port=0), 3, direct=True) as ports:
         assert len({one.direct_port for one in ports.each} | {ports.public}) == 4
-    first = free_port()
+    first = free_ports()
     settings = Settings(host=HERE, port=0, direct_message_port=first)
     with Ports(settings, 2, direct=True) as ports:
         assert [one.direct_port for one in ports.each] == [first, first + 1]

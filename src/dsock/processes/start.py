@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 from collections.abc import Callable
 from contextlib import ExitStack
@@ -30,6 +31,10 @@ def supervise(
     Raises `StartError`."""
     settings = plan.settings
     direct = settings.messaging_method == "direct" and plan.role != "api"
+    # What all need is loaded once, and is there at once when one is started again.
+    importlib.import_module("dsock.backends.redis.backend")
+    if settings.messaging_method == "direct":
+        importlib.import_module("dsock.backends.redis.direct.couriers")
     board = Board(plan.processes)
     with ExitStack() as stack:
         ports = stack.enter_context(Ports(settings, plan.processes, direct))
