@@ -26,6 +26,7 @@ def test_a_node_that_nobody_told_of_a_redis_needs_none() -> None:
     [
         {"redis_host": "localhost:6379"},
         {"redis_url": "redis://localhost"},
+        {"redis_mode": "cluster"},
         {"redis_username": "u"},
         {"redis_password": "p"},
         {"redis_db": 3},
@@ -56,6 +57,25 @@ def test_b45_an_api_without_a_token_does_not_start_and_serve_makes_one() -> None
     assert one.made_token
     assert len(one.settings.token[0]) >= 32
     assert one.settings.token != two.settings.token
+
+
+@pytest.mark.parametrize(
+    ("options", "advice"),
+    [
+        ({"redis_mode": "sentinel"}, "needs redis_sentinels: host:port"),
+        ({"redis_mode": "sentinel", "redis_host": "db"}, "needs redis_sentinels, and nothing else"),
+        ({"redis_mode": "sentinel", "redis_sentinels": ("s:1",)}, "needs redis_sentinel_master"),
+        ({"redis_sentinels": ("s:1",)}, "set redis_mode=sentinel too"),
+        ({"redis_mode": "cluster", "redis_sentinels": ("s:1",)}, "set redis_mode=sentinel too"),
+        ({"redis_mode": "cluster", "redis_db": 1}, "leave out redis_db"),
+        ({"redis_host": "one:1,two:2"}, "set redis_mode=cluster"),
+    ],
+)
+def test_options_for_redis_that_do_not_go_together_are_refused_with_advice(
+    options: dict[str, Any], advice: str
+) -> None:
+    with pytest.raises(StartError, match=advice):
+        plan("serve", Settings(token=TOKEN, **options))
 
 
 def test_direct_messaging_means_redis() -> None:

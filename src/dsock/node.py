@@ -32,7 +32,7 @@ from dsock.http.server import Sockets, StopSignals, listening, raise_file_limit,
 from dsock.observers.journal import Journal
 from dsock.observers.metrics import Metrics
 from dsock.processes.process import Process, State
-from dsock.settings import Settings
+from dsock.settings import Settings, mistake_about_redis
 from dsock.values import AUTO
 from dsock.worker.admission import Admission, Policy
 from dsock.worker.app import CONNECT, ConnectApp
@@ -62,6 +62,8 @@ def plan(role: Role, settings: Settings) -> Plan:
     backend = settings.backend or ("memory" if alone else "redis")
     if backend == "memory" and settings.names_redis:
         raise StartError("the memory backend uses no Redis: leave out backend, or what names one")
+    if backend != "memory" and (mistake := mistake_about_redis(settings)):
+        raise StartError(mistake)
     if backend == "memory" and role != "serve":
         raise StartError("the memory backend lives in one process: use `dsock serve`, or redis")
     if backend == "memory" and direct:
