@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
+import socket
 import sys
 from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from pathlib import Path
 
 import httpx
@@ -15,7 +16,7 @@ from dsock.node import Role
 from tests.support.cluster import Caller, node_up
 from tests.support.eventually import eventually
 from tests.support.process import DSOCK, PATIENCE, Process, process
-from tests.support.redis_server import RedisServer
+from tests.support.redis_server import RedisServer, free_port
 
 _UP = re.compile(r'event="all processes are up".* port=(\d+)')
 _BORN = re.compile(r"event=listening process=(\d+) pid=(\d+)")
@@ -164,3 +165,11 @@ def is_alive(pid: int) -> bool:
 def children(pid: int) -> list[int]:
     """The processes that this one has started and that are still there."""
     return [int(one) for one in system(pid, f"task/{pid}/children").split()]
+
+
+def free_ports() -> int:
+    """A free port; the one after it is free too."""
+    while True:
+        first = free_port()
+        with suppress(OSError), socket.create_server(("127.0.0.1", first + 1)):
+            return first
