@@ -84,11 +84,11 @@ def main(arguments: list[str]) -> None:
     gc.disable()  # its pauses would be taken for the server's
     start = time.monotonic()
     figures = measured(effort, options.only, options.places)
-    print(as_text(figures))
+    command = " ".join(["python -m bench", *arguments])
+    run = as_json(figures, effort, command, time.monotonic() - start)
+    print(as_text(run["figures"]))
     if options.json:
-        command = " ".join(["python -m bench", *arguments])
-        content = as_json(figures, effort, command, time.monotonic() - start)
-        options.json.write_text(json.dumps(content, indent=1) + "\n")
+        options.json.write_text(json.dumps(run, indent=1) + "\n")
 
 
 if __name__ == "__main__":

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.client
 import os
+import random
 import socket
 import subprocess
 import sys
@@ -18,10 +19,19 @@ PATIENCE = 30.0
 failed."""
 
 
+PORTS = range(10_000, 30_000)
+"""Below those that the system gives to clients: ours, who are many, would take them meanwhile."""
+
+
 def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as sock:
-        port: int = sock.getsockname()[1]
+    """A port on which nothing listens. Raises `OSError` if there is none."""
+    for port in random.sample(PORTS, 100):
+        try:
+            socket.create_server(("127.0.0.1", port)).close()
+        except OSError:
+            continue
         return port
+    raise OSError("no port is free")
 
 
 @contextmanager

@@ -49,12 +49,12 @@ def numbered(number: int, size: int) -> bytes:
 
 @dataclass(slots=True)
 class Latencies:
-    """What a schedule led to. Seconds, in no order."""
+    """What a schedule led to, in seconds."""
 
     delivered: array[float] = field(default_factory=lambda: array("d"))
-    """From the time of a send until each client had it."""
-    answered: array[float] = field(default_factory=lambda: array("d"))
-    """From the time of a send until its call was answered."""
+    """From the time of a send until each client had it, in no order."""
+    answered: dict[int, float] = field(default_factory=dict)
+    """From the time of a send until its call was answered, by its place in the schedule."""
     late: array[float] = field(default_factory=lambda: array("d"))
     """From the time of a send until it was sent."""
 
@@ -93,7 +93,7 @@ class Open:
         self._drain()
         found = Latencies()
         free = deque(self._callers.values())
-        asked: dict[int, float] = {}
+        asked: dict[int, int] = {}
         start = time.perf_counter() + _HEAD_START
         due = [start + one for one in times]
         sent, wanted = 0, copies * len(times)
@@ -104,7 +104,7 @@ class Open:
             while free and sent < len(due) and due[sent] <= now:
                 sock = free.popleft()
                 sock.send(requests[sent])
-                asked[sock.fileno()] = due[sent]
+                asked[sock.fileno()] = sent
                 found.late.append(now - due[sent])
                 sent += 1
             next_due = due[sent] if free and sent < len(due) else now + PATIENCE
@@ -113,7 +113,8 @@ class Open:
                     self._read(file, due, found.delivered)
                 elif self._answered(file):
                     free.append(self._callers[file])
-                    found.answered.append(time.perf_counter() - asked.pop(file))
+                    number = asked.pop(file)
+                    found.answered[number] = time.perf_counter() - due[number]
         return found
 
     def _ready(self, within: float) -> list[tuple[int, int]]:

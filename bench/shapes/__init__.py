@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from bench.brokers import Place
+from bench.compression import compression
 from bench.effort import Shape
 from bench.shapes import (
     channel,
@@ -24,6 +25,7 @@ MEMORY = (Place.MEMORY,)
 SHAPES: Mapping[str, tuple[Shape, Sequence[Place]]] = {
     "channel": (channel.small, ALL),
     "large-channel": (channel.large, ALL),
+    "held": (channel.held, ALL),
     "user": (users.one_user, ALL),
     "users": (users.many_users, ALL),
     "connects": (connects.connects, ALL),
@@ -38,6 +40,7 @@ SHAPES: Mapping[str, tuple[Shape, Sequence[Place]]] = {
     "many-channels": (subscriptions.many_channels, MEMORY),
     "churn": (trouble.churn, MEMORY),
     "stuck": (trouble.stuck, MEMORY),
+    "compression": (compression, MEMORY),
     "storm": (trouble.storm, (Place.REDIS,)),
 }
 """By the name that `--only` takes: what measures it, and where it is measured."""

@@ -12,11 +12,16 @@ from bench.figures import Figure, Sample, Wanted, interleaved
 from bench.floors import floor
 from bench.generator.calls import Caller
 from bench.generator.dial import dial, open_until_left, plain
+from bench.generator.meter import busy_while
 from bench.generator.receivers import Receivers
-from bench.generator.requests import frame_size, post, upgrade_as
+from bench.generator.requests import frame_size, get, post, upgrade_as
+from bench.generator.schedule import Open, even
 from bench.generator.sends import BODY, TightLoop, sends
 
 FLOOR = "one send() per message"
+
+HELD = 20.0
+"""Milliseconds for which a fan-out may hold the loop."""
 
 PROMPT = "readers woken"
 """For each message; otherwise they look now and then."""
@@ -28,6 +33,45 @@ def small(bench: Bench, place: Place) -> Iterator[Figure]:
 
 def large(bench: Bench, place: Place) -> Iterator[Figure]:
     return _channel(bench, place, bench.effort.crowd, promised=False)
+
+
+def held(bench: Bench, place: Place) -> Iterator[Figure]:
+    """Milliseconds for which the loop is held while a large channel is sent to: the longest that
+    a `/ping` takes, of 200 a second, with a send at every twentieth. The floor is the same
+    without the sends. Nobody reads meanwhile: so little fits into the system's buffers."""
+    members, effort = bench.effort.crowd, bench.effort
+    heads = [upgrade_as(f"user-{number}", ["news"]) for number in range(members)]
+    due = even(200.0, 2 * effort.seconds)
+    pings = [get("/ping")] * len(due)
+    mixed = list(pings)
+    mixed[10::20] = [post("/send?channel=news&type=text", BODY)] * len(mixed[10::20])
+    with (
+        bench.brokers.started(place) as broker,
+        open_until_left(dial(broker.worker, heads)) as clients,
+        Open(broker.api, 16, [], frame=1, head=0) as api,
+    ):
+        readers = Receivers(clients)
+
+        def longest(requests: list[bytes]) -> Sample:
+            readers.empty()
+            found, busy = busy_while(lambda: api.follow(requests, due, copies=0))
+            took = [found.answered[i] for i, one in enumerate(requests) if one == pings[0]]
+            return Sample(max(took) * 1000, generator=busy)
+
+        taken = interleaved(
+            effort.rounds,
+            {"floor": lambda: longest(pings), "sends": lambda: longest(mixed)},
+        )
+    yield Figure(
+        shape=f"channel of {members:,}",
+        place=place.value,
+        name="longest /ping while it is sent to",
+        unit="ms",
+        samples=taken["sends"],
+        floor="the same without",
+        floor_samples=taken["floor"],
+        wanted=Wanted("value", most=HELD),
+    )
 
 
 def _channel(bench: Bench, place: Place, members: int, promised: bool) -> Iterator[Figure]:

@@ -67,7 +67,7 @@ def to_user(bench: Bench, place: Place) -> Iterator[Figure]:
                     samples=_samples([(one.delivered, busy) for one, busy in ours], quantile),
                     floor="no-op POST",
                     floor_samples=_samples(
-                        [(one.answered, busy) for one, busy in floors], quantile
+                        [(list(one.answered.values()), busy) for one, busy in floors], quantile
                     ),
                     wanted=Wanted("value", most=USER_P99) if promised else None,
                     note=f"of {rate:,.0f} sends/s{_late(ours)}",
