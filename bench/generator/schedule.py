@@ -19,6 +19,7 @@ from dataclasses import dataclass, field
 
 from bench.generator.calls import complete
 from bench.generator.pongs import PING
+from bench.generator.requests import frame_size
 from bench.processes import PATIENCE
 
 NUMBER = 8
@@ -60,24 +61,31 @@ class Latencies:
 
 
 class Open:
-    """Follows a schedule over connections to the API, of which there are enough, while
-    `clients` read each message as it comes. A frame has `head` bytes before its body."""
+    """Follows a schedule over connections to the API, of which there are enough, while clients
+    read each message as it comes. Made before the clients are connected: `select()` knows only
+    files below 1,024."""
 
-    def __init__(
-        self, port: int, connections: int, clients: Sequence[socket.socket], frame: int, head: int
-    ) -> None:
-        self._frame, self._head = frame, head
+    def __init__(self, port: int, connections: int) -> None:
+        self._frame = self._head = 0
         self._poll = select.epoll()
         self._callers: dict[int, socket.socket] = {}
-        self._clients = {sock.fileno(): sock for sock in clients}
+        self._clients: dict[int, socket.socket] = {}
         self._rest: dict[int, bytes] = {}
         for _ in range(connections):
             sock = socket.create_connection(("127.0.0.1", port))
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            self._callers[sock.fileno()] = sock
-        for sock in (*self._callers.values(), *clients):
-            sock.setblocking(False)
-            self._poll.register(sock, select.EPOLLIN)
+            self._callers[self._registered(sock)] = sock
+
+    def watch(self, clients: Sequence[socket.socket], body: int) -> None:
+        """These are sent bodies of that many bytes."""
+        self._frame = frame_size(body)
+        self._head = self._frame - body
+        self._clients = {self._registered(sock): sock for sock in clients}
+
+    def _registered(self, sock: socket.socket) -> int:
+        sock.setblocking(False)
+        self._poll.register(sock, select.EPOLLIN)
+        return sock.fileno()
 
     def __enter__(self) -> Open:
         return self

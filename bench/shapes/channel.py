@@ -47,8 +47,8 @@ def held(bench: Bench, place: Place) -> Iterator[Figure]:
     mixed[10::20] = [post("/send?channel=news&type=text", BODY)] * len(mixed[10::20])
     with (
         bench.brokers.started(place) as broker,
+        Open(broker.api, 16) as api,
         open_until_left(dial(broker.worker, heads)) as clients,
-        Open(broker.api, 16, [], frame=1, head=0) as api,
     ):
         readers = Receivers(clients)
 
