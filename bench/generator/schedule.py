@@ -16,6 +16,7 @@ from collections import deque
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import partial
 
 from bench.generator.calls import complete
 from bench.generator.pongs import PING
@@ -71,16 +72,19 @@ class Open:
         self._callers: dict[int, socket.socket] = {}
         self._clients: dict[int, socket.socket] = {}
         self._rest: dict[int, bytes] = {}
-        for _ in range(connections):
-            sock = socket.create_connection(("127.0.0.1", port))
-            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            self._callers[self._registered(sock)] = sock
+        self._connect = partial(self._connected, port, connections)
 
     def watch(self, clients: Sequence[socket.socket], body: int) -> None:
         """These are sent bodies of that many bytes."""
         self._frame = frame_size(body)
         self._head = self._frame - body
         self._clients = {self._registered(sock): sock for sock in clients}
+
+    def _connected(self, port: int, connections: int) -> None:
+        for _ in range(connections):
+            sock = socket.create_connection(("127.0.0.1", port))
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            self._callers[self._registered(sock)] = sock
 
     def _registered(self, sock: socket.socket) -> int:
         sock.setblocking(False)
@@ -98,6 +102,9 @@ class Open:
     def follow(self, requests: Sequence[bytes], times: Sequence[float], copies: int) -> Latencies:
         """Send each request at its time, counted from the start; each brings `copies`
         deliveries. Raises `TimeoutError`, `ConnectionError`."""
+        if not self._callers:
+            # Not before: a server does not wait long for the first request.
+            self._connect()
         self._drain()
         found = Latencies()
         free = deque(self._callers.values())

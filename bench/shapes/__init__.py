@@ -14,6 +14,7 @@ from bench.shapes import (
     info,
     large,
     latency,
+    redis_cost,
     subscriptions,
     trouble,
     users,
@@ -41,6 +42,7 @@ SHAPES: Mapping[str, tuple[Shape, Sequence[Place]]] = {
     "churn": (trouble.churn, MEMORY),
     "stuck": (trouble.stuck, MEMORY),
     "compression": (compression, MEMORY),
+    "redis-cost": (redis_cost.redis_cost, (Place.REDIS,)),
     "storm": (trouble.storm, (Place.REDIS,)),
 }
 """By the name that `--only` takes: what measures it, and where it is measured."""

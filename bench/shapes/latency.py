@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from functools import partial
 from itertools import repeat
+from statistics import median
 
 from bench.brokers import Broker, Place
 from bench.effort import Bench
@@ -117,13 +118,15 @@ def _loads() -> Iterator[tuple[float, Times, str]]:
 def _capacity(
     bench: Bench, broker: Broker, path: str, copies: int, receivers: Receivers, in_flight: int
 ) -> float:
-    """Sends a second."""
-    size = frame_size(len(BODY))
+    """Sends a second: the median of the rounds."""
+    effort, size = bench.effort, frame_size(len(BODY))
     with Caller(broker.api, in_flight) as caller:
         calls = repeat(post(path, BODY))
-        seconds = bench.effort.seconds
-        taken = sends(broker, caller, calls, seconds, receivers, copies=copies, size=size)
-    return taken.value / copies
+        taken = [
+            sends(broker, caller, calls, effort.seconds, receivers, copies=copies, size=size)
+            for _ in range(effort.rounds)
+        ]
+    return median(one.value for one in taken) / copies
 
 
 def _follow(product: Open, path: str, due: list[float], copies: int) -> tuple[Latencies, float]:
