@@ -12,7 +12,9 @@ import uvloop
 from dsock.backends.redis.watch import DOUBT
 from tests.support.cluster import Cluster, direct, memory_cluster, redis_cluster
 from tests.support.crowd import Crowd, crowd_at
-from tests.support.redis_server import RedisServer
+from tests.support.redis_cluster import ClusteredRedis
+from tests.support.redis_server import RedisServer, Servers
+from tests.support.sentinels import WatchedRedis
 
 # The machine may be busy: no example fails for being slow.
 hypothesis.settings.register_profile("dsock", deadline=None)
@@ -20,6 +22,9 @@ hypothesis.settings.load_profile("dsock")
 
 BACKENDS = ["memory", "redis", "direct"]
 """What all that is said of a cluster must hold on: the last is Redis with direct messaging."""
+
+TOPOLOGIES = ["sentinel", "cluster"]
+"""What Redis may be beside one server: for what depends on it."""
 
 
 def pytest_asyncio_loop_factories(config: Any, item: Any) -> dict[str, Any]:
@@ -35,11 +40,30 @@ def redis_session() -> Iterator[RedisServer]:
         yield server
 
 
+@pytest.fixture(scope="session")
+def sentinel_session() -> Iterator[WatchedRedis]:
+    with WatchedRedis(down_after=10.0) as servers:
+        servers.wait_for_uptime(DOUBT)
+        yield servers
+
+
+@pytest.fixture(scope="session")
+def cluster_session() -> Iterator[ClusteredRedis]:
+    with ClusteredRedis(timeout=10.0) as servers:
+        servers.wait_for_uptime(DOUBT)
+        yield servers
+
+
 @pytest.fixture
-def redis(redis_session: RedisServer) -> RedisServer:
-    """A Redis that is up and empty. A test that breaks one starts its own."""
-    redis_session.empty()
-    return redis_session
+def redis(request: pytest.FixtureRequest) -> Servers:
+    """A Redis that is up and empty, of the kind that the test's backend or cluster is on. A
+    test that breaks one starts its own."""
+    on = getattr(request.node, "callspec", None)
+    kind = on and (on.params.get("backend") or on.params.get("cluster"))
+    name = f"{kind}_session" if kind in TOPOLOGIES else "redis_session"
+    servers: Servers = request.getfixturevalue(name)
+    servers.empty()
+    return servers
 
 
 @pytest.fixture
@@ -57,9 +81,9 @@ async def cluster(
         async with memory_cluster(**options) as cluster:
             yield cluster
     else:
-        server: RedisServer = request.getfixturevalue("redis")
+        servers: Servers = request.getfixturevalue("redis")
         options = {**options, **(direct() if request.param == "direct" else {})}
-        async with redis_cluster(server, **options) as cluster:
+        async with redis_cluster(servers, **options) as cluster:
             yield cluster
 
 

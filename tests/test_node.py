@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import Any
 
 import httpx
@@ -25,6 +26,7 @@ def test_a_node_that_nobody_told_of_a_redis_needs_none() -> None:
     [
         {"redis_host": "localhost:6379"},
         {"redis_url": "redis://localhost"},
+        {"redis_mode": "cluster"},
         {"redis_username": "u"},
         {"redis_password": "p"},
         {"redis_db": 3},
@@ -57,6 +59,25 @@ def test_b45_an_api_without_a_token_does_not_start_and_serve_makes_one() -> None
     assert one.settings.token != two.settings.token
 
 
+@pytest.mark.parametrize(
+    ("options", "advice"),
+    [
+        ({"redis_mode": "sentinel"}, "needs redis_sentinels: host:port"),
+        ({"redis_mode": "sentinel", "redis_host": "db"}, "needs redis_sentinels, and nothing else"),
+        ({"redis_mode": "sentinel", "redis_sentinels": ("s:1",)}, "needs redis_sentinel_master"),
+        ({"redis_sentinels": ("s:1",)}, "set redis_mode=sentinel too"),
+        ({"redis_mode": "cluster", "redis_sentinels": ("s:1",)}, "set redis_mode=sentinel too"),
+        ({"redis_mode": "cluster", "redis_db": 1}, "leave out redis_db"),
+        ({"redis_host": "one:1,two:2"}, "set redis_mode=cluster"),
+    ],
+)
+def test_options_for_redis_that_do_not_go_together_are_refused_with_advice(
+    options: dict[str, Any], advice: str
+) -> None:
+    with pytest.raises(StartError, match=advice):
+        plan("serve", Settings(token=TOKEN, **options))
+
+
 def test_direct_messaging_means_redis() -> None:
     direct = Settings(token=TOKEN, messaging_method="direct")
     assert plan("serve", direct).backend == "redis"
@@ -74,6 +95,21 @@ def test_with_direct_messaging_every_node_needs_the_same_token(role: Any) -> Non
 
 def test_a_worker_without_direct_messaging_needs_no_token() -> None:
     assert not plan("worker", Settings()).made_token
+
+
+def test_several_processes_need_something_between_them() -> None:
+    with pytest.raises(StartError, match="set redis_host, or leave out processes"):
+        plan("serve", Settings(token=TOKEN, processes=2))
+    assert plan("serve", Settings(token=TOKEN, processes=2, redis_host="r")).processes == 2
+    assert plan("serve", Settings(token=TOKEN)).processes == 1
+
+
+@pytest.mark.parametrize("cores", [1, 6])
+def test_auto_is_a_process_for_each_core_that_may_be_used(
+    cores: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(cores)))
+    assert plan("worker", Settings(processes="auto")).processes == cores
 
 
 async def test_each_half_says_that_it_is_up_and_does_not_do_the_work_of_the_other(

@@ -11,7 +11,7 @@ import pytest
 
 from dsock.settings import Settings, conflict, default_text, option_fields
 
-SECRETS = ["redis_password", "redis_url", "token", "jwt_secret"]
+SECRETS = ["redis_password", "redis_sentinel_password", "redis_url", "token", "jwt_secret"]
 ROOT = Path(__file__).parent.parent
 
 

@@ -25,8 +25,11 @@ def main(port: int) -> None:
                 sock = key.fileobj
                 assert isinstance(sock, socket.socket)
                 if sock is server:
-                    receivers.append(server.accept()[0])
-                    watched.register(receivers[-1], selectors.EVENT_READ)
+                    accepted = server.accept()[0]
+                    # As the product's sockets: otherwise a message would wait for the next.
+                    accepted.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+                    receivers.append(accepted)
+                    watched.register(accepted, selectors.EVENT_READ)
                     continue
                 try:
                     order = sock.recv(ORDER).split()

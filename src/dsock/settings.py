@@ -17,6 +17,7 @@ from dsock.values import (
     ORIGINS,
     PERIOD,
     PORT,
+    PROCESSES,
     SIZE,
     SWITCH,
     TEXT,
@@ -63,11 +64,33 @@ class Settings:
         choice("memory", "redis"),
         shown="memory for serve without Redis options or direct messaging, else redis",
     )
+    processes: int | str = _option(
+        "Processes that share the port, one for each core; auto: as many as it may use cores. "
+        "More than one need Redis.",
+        PROCESSES,
+        1,
+    )
 
-    redis_host: str = _option("Redis host and port.", shown="localhost:6379")
+    redis_mode: str = _option(
+        "What Redis is: standalone, sentinel or cluster.",
+        choice("standalone", "sentinel", "cluster"),
+        "standalone",
+    )
+    redis_host: str = _option(
+        "Redis host and port; of a Cluster some of its nodes, comma-separated.",
+        shown="localhost:6379",
+    )
     redis_url: str = _option(
         "redis://, rediss:// or unix:// URL, instead of the single options.", secret=True
     )
+    redis_sentinels: tuple[str, ...] = _option(
+        "Host and port of every Sentinel, comma-separated, if redis_mode is sentinel.", LIST, ()
+    )
+    redis_sentinel_master: str = _option("The name that the Sentinels have for the master.")
+    redis_sentinel_username: str = _option(
+        "User (ACL) of the Sentinels themselves.", shown="the default user"
+    )
+    redis_sentinel_password: str = _option("Password of the Sentinels themselves.", secret=True)
     redis_username: str = _option("Redis user (ACL).", shown="the default user")
     redis_password: str = _option("Redis password.", secret=True)
     redis_db: int = _option("Redis database.", WHOLE, 0)
@@ -116,10 +139,11 @@ class Settings:
         only="worker",
     )
     direct_message_port: int | None = _option(
-        "On which port the API reaches this worker, if messaging_method is direct.",
+        "On which port the API reaches this worker, if messaging_method is direct; with several "
+        "processes that of the first, the others have those after it.",
         PORT,
         None,
-        shown="internal_port, else port",
+        shown="internal_port, else port; with several processes a free one for each",
         only="worker",
     )
     ttl_duration: float = _option(
@@ -192,6 +216,8 @@ class Settings:
         return any(
             getattr(self, name) != getattr(default, name)
             for name in (
+                "redis_mode",
+                "redis_sentinels",
                 "redis_host",
                 "redis_url",
                 "redis_username",
@@ -221,10 +247,32 @@ def option_fields() -> tuple[Field[Any], ...]:
 def conflict(settings: Settings) -> tuple[str, str] | None:
     """Two options that are set and exclude each other."""
     singles = ("redis_host", "redis_username", "redis_password", "redis_db", "redis_tls")
-    pairs = (("insecure_no_token", "token"), *(("redis_url", single) for single in singles))
+    pairs = (
+        ("insecure_no_token", "token"),
+        *(("redis_url", single) for single in singles),
+        *((address, "redis_sentinels") for address in ("redis_url", "redis_host")),
+    )
     for one, other in pairs:
         if getattr(settings, one) and getattr(settings, other):
             return one, other
+    return None
+
+
+def mistake_about_redis(settings: Settings) -> str | None:
+    """What does not go together in the options for Redis, and what to do about it."""
+    mode, sentinels = settings.redis_mode, settings.redis_sentinels
+    if sentinels and mode != "sentinel":
+        return "redis_sentinels are given: set redis_mode=sentinel too, or leave them out"
+    if mode == "sentinel":
+        if not sentinels:
+            where = "" if not (settings.redis_url or settings.redis_host) else ", and nothing else"
+            return f"redis_mode=sentinel needs redis_sentinels{where}: host:port,host:port,..."
+        if not settings.redis_sentinel_master:
+            return "redis_mode=sentinel needs redis_sentinel_master, as in `sentinel monitor NAME`"
+    if mode == "cluster" and settings.redis_db:
+        return "a Redis Cluster has no databases: leave out redis_db, or use redis_key_prefix"
+    if mode != "cluster" and "," in settings.redis_host:
+        return "redis_host names several servers: set redis_mode=cluster, or name one"
     return None
 
 

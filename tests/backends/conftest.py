@@ -16,27 +16,27 @@ from dsock.http.app import application
 from dsock.http.protocol import Rules
 from dsock.http.server import bind, serving
 from dsock.settings import Settings
-from tests.conftest import BACKENDS
+from tests.conftest import BACKENDS, TOPOLOGIES
 from tests.support.recorder import Member, member_of
-from tests.support.redis_server import RedisServer
+from tests.support.redis_server import Servers
 from tests.support.together import together
 
 
-@pytest.fixture(params=BACKENDS)
+@pytest.fixture(params=BACKENDS + TOPOLOGIES)
 async def backend(request: pytest.FixtureRequest) -> AsyncIterator[Backend]:
     """A backend with an API's side and a worker's side."""
     if request.param == "memory":
         yield MemoryBackend()
     else:
-        server: RedisServer = request.getfixturevalue("redis")
-        async with redis_backend(server, direct=request.param == "direct") as backend:
+        servers: Servers = request.getfixturevalue("redis")
+        async with redis_backend(servers, direct=request.param == "direct") as backend:
             yield backend
 
 
 @asynccontextmanager
-async def redis_backend(server: RedisServer, direct: bool) -> AsyncIterator[RedisBackend]:
+async def redis_backend(servers: Servers, direct: bool) -> AsyncIterator[RedisBackend]:
     """A backend; with `direct`, its workers take direct messages on a port of their own."""
-    settings, address = Settings(redis_host=server.address, token=("token",)), ""
+    settings, address = Settings(**servers.options, token=("token",)), ""
     async with AsyncExitStack() as stack:
         if direct:
             settings = replace(settings, messaging_method="direct")

@@ -13,7 +13,7 @@ from dsock.errors import StartError
 from dsock.settings import Settings
 
 CANARY = "canary-4f7d2e"
-SECRETS = ["redis_password", "redis_url", "token", "jwt_secret"]
+SECRETS = ["redis_password", "redis_sentinel_password", "redis_url", "token", "jwt_secret"]
 
 
 def load(environment: dict[str, str], flags: dict[str, str | None]) -> Settings:

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Iterator
 
 import pytest
 
-from dsock.backends.redis.connections import connection_factory
+from dsock.backends.redis.connections import connector
 from dsock.backends.redis.keys import Keys
 from dsock.backends.redis.pipe import Pipe
 from dsock.backends.redis.reaper import Reaper
@@ -27,7 +27,7 @@ def server() -> Iterator[RedisServer]:
 
 @pytest.fixture
 async def pipe(server: RedisServer) -> AsyncIterator[Pipe]:
-    connect = connection_factory(Settings(redis_host=server.address), decode=True)
+    connect = connector(Settings(redis_host=server.address), decode=True)
     pipe = Pipe(connect, timeout=2, max_retries=2, changed=lambda ok, why: None)
     yield pipe
     await pipe.close()

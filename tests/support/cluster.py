@@ -14,7 +14,7 @@ from websockets.asyncio.client import ClientConnection, connect
 
 from dsock.node import Node, Role, plan, up
 from dsock.settings import Settings
-from tests.support.redis_server import RedisServer
+from tests.support.redis_server import Servers
 from tests.support.together import together
 
 TOKEN = "token-canary-8c1f"
@@ -126,9 +126,9 @@ def direct(address: str = "127.0.0.1") -> dict[str, Any]:
 
 
 @asynccontextmanager
-async def redis_cluster(server: RedisServer, **settings: Any) -> AsyncIterator[Cluster]:
+async def redis_cluster(servers: Servers, **settings: Any) -> AsyncIterator[Cluster]:
     """Two workers and two API nodes, which start and stop side by side: there are many tests."""
-    settings["redis_host"] = server.address
+    settings |= servers.options
     workers = (node_up("worker", **settings) for _ in range(2))
     apis = (node_up("api", **settings) for _ in range(2))
     async with together(*workers, *apis) as up:

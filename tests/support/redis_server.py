@@ -8,7 +8,8 @@ import signal
 import socket
 import subprocess
 import tempfile
-from typing import Any
+from pathlib import Path
+from typing import Any, Protocol, Self
 
 import redis
 
@@ -19,39 +20,68 @@ def free_port() -> int:
         return port
 
 
+class Servers(Protocol):
+    """What a test needs to know of a Redis, be it one server or several."""
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """The settings of a node that uses it."""
+
+    def client(self) -> Any:
+        """Someone else who uses it."""
+
+    def empty(self) -> None: ...
+    def keys(self) -> set[str]: ...
+
+
 class RedisServer:
     """redis-server on a port of its own, without persistence."""
 
-    def __init__(self, *options: str) -> None:
+    def __init__(self, *options: str, program: str = "redis-server", tls: bool = False) -> None:
         self.port = free_port()
+        self.tls = tls
+        """Whether it speaks TLS, and nothing else."""
+        self.folder = tempfile.mkdtemp(prefix="dsock-redis-")
+        self._program = program
         self._options = options
-        self._folder = tempfile.mkdtemp(prefix="dsock-redis-")
         self._process: subprocess.Popen[bytes] | None = None
 
     @property
     def address(self) -> str:
         return f"127.0.0.1:{self.port}"
 
-    def __enter__(self) -> RedisServer:
+    @property
+    def options(self) -> dict[str, Any]:
+        return {"redis_host": self.address}
+
+    def __enter__(self) -> Self:
         self.start()
         return self
 
     def __exit__(self, *_: object) -> None:
         self.kill()
-        shutil.rmtree(self._folder, ignore_errors=True)
+        shutil.rmtree(self.folder, ignore_errors=True)
 
     def start(self) -> None:
         """Start, empty; returns once it answers."""
-        self._process = subprocess.Popen(
-            [
-                "redis-server",
-                *("--port", str(self.port), "--bind", "127.0.0.1", "--dir", self._folder),
-                *("--save", "", "--appendonly", "no", *self._options),
-            ],
-            stdout=subprocess.DEVNULL,
-        )
+        self.begin()
+        self.wait()
+
+    def begin(self) -> None:
+        """Start, empty."""
+        self._process = subprocess.Popen(self._command(), stdout=subprocess.DEVNULL)
+
+    def wait(self) -> None:
+        """Return once it answers."""
         with self.client(retry=redis.retry.Retry(redis.backoff.ConstantBackoff(0.02), 250)) as c:
             c.ping()
+
+    def _command(self) -> list[str]:
+        port = ["--port", "0", "--tls-port"] if self.tls else ["--port"]
+        return [
+            *(self._program, *port, str(self.port), "--bind", "127.0.0.1", "--dir", self.folder),
+            *("--save", "", "--appendonly", "no", *self._options),
+        ]
 
     def kill(self) -> None:
         """End it as a power cut would."""
@@ -59,6 +89,11 @@ class RedisServer:
             self._process.kill()
             self._process.wait()
             self._process = None
+
+    @property
+    def runs(self) -> bool:
+        """Whether it was started and not killed since."""
+        return self._process is not None
 
     def freeze(self) -> None:
         """It keeps its sockets and answers nothing."""
@@ -70,7 +105,8 @@ class RedisServer:
         os.kill(self._process.pid, signal.SIGCONT)
 
     def client(self, **options: Any) -> redis.Redis:
-        return redis.Redis(port=self.port, **{"decode_responses": True, **options})
+        tls = {"ssl": True, "ssl_cert_reqs": "none"} if self.tls else {}
+        return redis.Redis(port=self.port, **{"decode_responses": True, **tls, **options})
 
     def empty(self) -> None:
         with self.client() as client:
@@ -90,3 +126,18 @@ class RedisServer:
         """How many commands clients have sent so far; what a script calls is not counted."""
         with self.client() as client:
             return int(client.info("stats")["total_commands_processed"])
+
+
+class Sentinel(RedisServer):
+    """A Sentinel, which writes down what it sees in a file of its own."""
+
+    def __init__(self, *lines: str, tls: bool = False) -> None:
+        super().__init__(tls=tls)
+        self._lines = lines
+
+    def _command(self) -> list[str]:
+        file = Path(self.folder, "sentinel.conf")
+        kind = "port 0\ntls-port" if self.tls else "port"
+        own = (f"{kind} {self.port}", "bind 127.0.0.1", f"dir {self.folder}")
+        file.write_text("\n".join((*own, *self._lines, "")))
+        return [self._program, str(file), "--sentinel"]

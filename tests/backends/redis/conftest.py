@@ -6,9 +6,9 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AsyncExitStack
 
 import pytest
-from redis.asyncio.connection import AbstractConnection
 
-from dsock.backends.redis.connections import connection_factory
+from dsock.backends.redis.calls import Connect
+from dsock.backends.redis.connections import connector
 from dsock.backends.redis.mailbox import Mailbox
 from dsock.backends.redis.pipe import Pipe
 from dsock.settings import Settings
@@ -18,8 +18,8 @@ from tests.support.relay import Relay, relay_to
 NewPipe = Callable[..., Pipe]
 
 
-def connect_to(address: str, decode: bool = True) -> Callable[[], AbstractConnection]:
-    return connection_factory(Settings(redis_host=address), decode=decode)
+def connect_to(address: str, decode: bool = True) -> Connect:
+    return connector(Settings(redis_host=address), decode=decode)
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from dsock.backends.redis import scripts
-from dsock.backends.redis.pipe import Pipe, _Call
+from dsock.backends.redis.pipe import Call, Pipe
 
 
 class Count:
@@ -16,7 +16,7 @@ class Count:
         self.commands: list[tuple[str | bytes | int | float, ...]] = []
         self.trips = 0
 
-    def note(self, batch: list[_Call]) -> None:
+    def note(self, batch: list[Call]) -> None:
         asked = [call.command for call in batch if not _every_second(call.command)]
         self.commands += asked
         self.trips += bool(asked)
@@ -37,7 +37,7 @@ class CountedPipe(Pipe):
 
     count: Count | None = None
 
-    async def _exchange(self, batch: list[_Call]) -> list[_Call]:
+    async def _exchange(self, batch: list[Call]) -> list[Call]:
         if CountedPipe.count:
             CountedPipe.count.note(batch)
         return await super()._exchange(batch)

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 import pytest
 
 from dsock.backends.redis.claim_sets import ClaimSets
-from dsock.backends.redis.connections import connection_factory
+from dsock.backends.redis.connections import connector
 from dsock.backends.redis.keys import Keys
 from dsock.backends.redis.pipe import Pipe
 from dsock.settings import Settings
@@ -16,7 +16,7 @@ from tests.support.redis_server import RedisServer
 
 @pytest.fixture
 async def sets(redis: RedisServer) -> AsyncIterator[ClaimSets]:
-    connect = connection_factory(Settings(redis_host=redis.address), decode=True)
+    connect = connector(Settings(redis_host=redis.address), decode=True)
     pipe = Pipe(connect, timeout=2, max_retries=2, changed=lambda ok, why: None)
     yield ClaimSets(pipe, Keys(), grace=0)
     await pipe.close()

@@ -83,9 +83,9 @@ async def test_a_command_that_was_never_sent_is_sent_even_if_it_may_not_happen_t
 async def test_who_cannot_connect_is_tried_again_as_often_as_is_set(retries: int) -> None:
     connect, tries = connect_to(f"127.0.0.1:{free_port()}"), []
 
-    def counting() -> AbstractConnection:
+    async def counting() -> AbstractConnection:
         tries.append(1)
-        return connect()
+        return await connect()
 
     pipe = Pipe(counting, timeout=10, max_retries=retries, changed=lambda reached, why: None)
     with pytest.raises(Unavailable):
@@ -208,8 +208,8 @@ async def test_one_turn_of_the_loop_is_one_round_trip(redis: RedisServer) -> Non
     connect = connect_to(redis.address)
     written: list[Any] = []
 
-    def counting() -> AbstractConnection:
-        connection = connect()
+    async def counting() -> AbstractConnection:
+        connection = await connect()
         send = connection.send_packed_command
 
         async def counted(command: Any, check_health: bool = True) -> None:

@@ -5,26 +5,24 @@ from __future__ import annotations
 import asyncio
 import functools
 import ssl
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+from collections.abc import AsyncIterator, Coroutine, Iterator
 from contextlib import asynccontextmanager
 from typing import Any
 
-from redis.asyncio.connection import AbstractConnection
-from redis.exceptions import AuthenticationError, ResponseError
+from redis.exceptions import AuthenticationError, MovedError, ResponseError
 
 from dsock.backends.base import Recipient
+from dsock.backends.redis.calls import NotThere
 from dsock.backends.redis.carrier import Mailboxes, NewCarrier
 from dsock.backends.redis.claims import Claims
-from dsock.backends.redis.connections import connection_factory, database_of, shown_address
+from dsock.backends.redis.connections import shown_address
 from dsock.backends.redis.direct.reception import Reception
 from dsock.backends.redis.directory import Directory
-from dsock.backends.redis.keys import Keys
-from dsock.backends.redis.mailbox import Mailbox, NewMailbox
 from dsock.backends.redis.membership import Lives, RedisMembership
-from dsock.backends.redis.pipe import Pipe
 from dsock.backends.redis.publisher import Publisher
 from dsock.backends.redis.reaper import Reaper
 from dsock.backends.redis.records import Records
+from dsock.backends.redis.topology import topology_of
 from dsock.backends.redis.watch import Watch
 from dsock.claim import Claim, ClaimRequest
 from dsock.command import Command
@@ -45,16 +43,15 @@ class RedisBackend:
     ) -> None:
         self._settings = settings
         self._notify = notify
-        self._keys = Keys(settings.redis_key_prefix, database_of(settings))
-        connect, listen = connection_factory(settings, decode=True), connection_factory(settings)
-        self._writes = _pipe(connect, settings, lambda ok, why: notify(BackendReached(ok, why)))
-        self._reads = _pipe(connect, settings, lambda ok, why: None)
-        self._new_mailbox: NewMailbox = lambda *args: Mailbox(listen, *args)
+        self._topology = topology = topology_of(settings)
+        self._keys = topology.keys
+        self._writes = topology.pipe(lambda ok, why: notify(BackendReached(ok, why)))
+        self._reads = topology.pipe(lambda ok, why: None)
         self._claims = Claims(self._writes, self._keys)
         self._records = Records(self._reads, self._keys)
         self._reaper = Reaper(self._writes, self._keys)
         # What a dead worker has left may be much: it holds up nobody on a pipe of its own.
-        self._tidying = _pipe(connect, settings, lambda ok, why: None)
+        self._tidying = topology.pipe(lambda ok, why: None)
         reaper = Reaper(self._tidying, self._keys)
         self._watch = Watch(self._reads, self._keys, reaper, settings.worker_lease, notify)
         self._lives = Lives(refresh=settings.ttl_duration, lease=settings.worker_lease)
@@ -79,7 +76,7 @@ class RedisBackend:
             else lambda _: mailboxes,
             signs=direct,
             report_timeout=settings.report_timeout,
-            new_mailbox=self._new_mailbox,
+            new_mailbox=self._topology.mailbox,
             notify=self._notify,
         )
 
@@ -94,8 +91,12 @@ class RedisBackend:
         self = cls(settings, notify, publishes=publishes, address=address)
         try:
             try:
-                await self._writes.call("PING")
+                await self._topology.open()
+                await asyncio.gather(*self._writes.everywhere("PING"))
                 await self._watch.look()
+                if self._publisher and not self._keys.shared:
+                    # Each worker is told by name: all must be known.
+                    await self._watch.settle()
             except Unavailable as error:
                 raise StartError(_unreachable(settings, error)) from None
             tasks = [self._watch.run()]
@@ -110,6 +111,7 @@ class RedisBackend:
             await self._tidying.close()
             await self._reads.close()
             await self._writes.close()
+            await self._topology.close()
 
     @property
     def ready(self) -> bool:
@@ -145,7 +147,7 @@ class RedisBackend:
             claims=self._claims,
             reaper=self._reaper,
             lives=self._lives,
-            new_mailbox=self._new_mailbox,
+            new_mailbox=self._topology.mailbox,
             method=self._settings.messaging_method,
             address=self._address,
             notify=self._notify,
@@ -159,19 +161,6 @@ class RedisBackend:
                 yield membership
         finally:
             await membership.leave()
-
-
-def _pipe(
-    connect: Callable[[], AbstractConnection],
-    settings: Settings,
-    changed: Callable[[bool, str], None],
-) -> Pipe:
-    return Pipe(
-        connect,
-        timeout=settings.redis_timeout,
-        max_retries=settings.redis_max_retries,
-        changed=changed,
-    )
 
 
 def _couriers(settings: Settings, directory: Directory, mailboxes: Mailboxes) -> NewCarrier:
@@ -194,6 +183,10 @@ def _reception(settings: Settings, notify: Notify) -> Reception:
 
 def _unreachable(settings: Settings, error: Unavailable) -> str:
     where, cause = shown_address(settings), error.__cause__
+    if isinstance(cause, NotThere):
+        return str(cause)
+    if isinstance(cause, MovedError):
+        return f"Redis at {where} is a node of a Cluster: set redis_mode=cluster"
     if isinstance(cause, AuthenticationError):
         return f"Redis at {where} refuses the user or password"
     if isinstance(cause, ResponseError):

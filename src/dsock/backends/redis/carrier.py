@@ -6,8 +6,8 @@ import asyncio
 from collections.abc import Callable, Iterable
 from typing import Protocol
 
+from dsock.backends.redis.calls import Calls
 from dsock.backends.redis.keys import Keys
-from dsock.backends.redis.pipe import Pipe
 from dsock.report import Outcome
 from dsock.wire.codec import Letter, encode, is_channel_action
 
@@ -39,7 +39,7 @@ NewCarrier = Callable[[Answered], Carrier]
 class Mailboxes:
     """The carrier of `messaging_method=redis`: every worker listens on its own channels."""
 
-    def __init__(self, pipe: Pipe, keys: Keys) -> None:
+    def __init__(self, pipe: Calls, keys: Keys) -> None:
         self._pipe = pipe
         self._keys = keys
 
@@ -47,6 +47,6 @@ class Mailboxes:
         payload = encode(letter)
         actions = is_channel_action(letter.command)
         mailbox = self._keys.mailbox_of_actions if actions else self._keys.mailbox
-        return [self._pipe.call("PUBLISH", mailbox(id), payload, once=True) for id in workers]
+        return [self._pipe.publish(mailbox(id), payload) for id in workers]
 
     async def close(self) -> None: ...

@@ -12,8 +12,8 @@ from collections.abc import Iterable
 
 import structlog
 
+from dsock.backends.redis.calls import Calls
 from dsock.backends.redis.keys import Keys
-from dsock.backends.redis.pipe import Pipe
 from dsock.errors import Unavailable
 
 EVERY = 50
@@ -32,7 +32,7 @@ log = structlog.stdlib.get_logger("dsock.redis")
 class ClaimSets:
     """Takes ids without a claim out of the sets that new claims enter."""
 
-    def __init__(self, pipe: Pipe, keys: Keys, grace: float = GRACE) -> None:
+    def __init__(self, pipe: Calls, keys: Keys, grace: float = GRACE) -> None:
         self._pipe = pipe
         self._keys = keys
         self._grace = grace

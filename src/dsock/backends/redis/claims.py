@@ -9,14 +9,14 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from dsock import names
 from dsock.backends.redis import moments, scripts
+from dsock.backends.redis.calls import Calls, Reply
 from dsock.backends.redis.claim_sets import ClaimSets
 from dsock.backends.redis.keys import Keys
-from dsock.backends.redis.pipe import Pipe
 from dsock.claim import Claim, ClaimRequest
 from dsock.errors import ClaimExpirationUnreadable, ClaimIdAlreadyUsed, ExpiredClaim
 from dsock.target import Target, ToChannel, ToUser
@@ -31,7 +31,7 @@ SLICE = 500
 class Claims:
     """Creating, reading, moving, voiding and taking claims."""
 
-    def __init__(self, pipe: Pipe, keys: Keys) -> None:
+    def __init__(self, pipe: Calls, keys: Keys) -> None:
         self._pipe = pipe
         self._keys = keys
         self._sets = ClaimSets(pipe, keys)
@@ -51,10 +51,9 @@ class Claims:
             fields += ["channels", claim.channels_text()]
         places = self._places(claim)
         indexed = [self._index(key, claim.id, life) for key in places]
-        created = self._pipe.call(
-            "EVAL", scripts.CREATE_CLAIM, 1, self._keys.claim(claim.id), life, *fields, once=True
-        )
-        # In the pipe's order: no claim exists that is in none of its sets.
+        # No claim exists that is in none of its sets.
+        create = ("EVAL", scripts.CREATE_CLAIM, 1, self._keys.claim(claim.id))
+        created = self._pipe.call(*create, life, *fields, once=True, after=indexed)
         *_, is_new = await asyncio.gather(*indexed, created)
         if not is_new:
             raise ClaimIdAlreadyUsed
@@ -105,23 +104,24 @@ class Claims:
         for part in _slices(found):
             calls = []
             for claim, left in part:
-                if subscribed:
-                    # Taking it out leaves the set as it is: another may be putting it in.
-                    key = self._keys.claims_of_channel(channel)
-                    calls.append(self._index(key, claim.id, left))
-                calls.append(
-                    self._pipe.call(
-                        *("EVAL", scripts.MOVE_CLAIM, 1, self._keys.claim(claim.id)),
-                        *(channel, int(subscribed), claim.user, claim.session or ""),
-                    )
+                # Taking it out leaves the set as it is: another may be putting it in.
+                key = self._keys.claims_of_channel(channel)
+                indexed = [self._index(key, claim.id, left)] if subscribed else []
+                moved = self._pipe.call(
+                    *("EVAL", scripts.MOVE_CLAIM, 1, self._keys.claim(claim.id)),
+                    *(channel, int(subscribed), claim.user, claim.session or ""),
+                    after=indexed,
                 )
+                calls += [*indexed, moved]
             await asyncio.gather(*calls)
 
-    async def take(self, claim: Claim) -> Claim | bool:
+    async def take(self, claim: Claim, after: Iterable[Reply]) -> Claim | bool:
+        """`after` opens what whoever voids claims finds the taker by."""
         reply = await self._pipe.call(
             *("EVAL", scripts.TAKE_CLAIM, 1, self._keys.claim(claim.id)),
             *(claim.user, claim.session or "", claim.channels_text()),
             once=True,
+            after=after,
         )
         if reply:
             found = _claim(claim.id, reply)

@@ -3,21 +3,37 @@
 from __future__ import annotations
 
 import functools
-from typing import Any
+from collections.abc import Callable
+from typing import Any, NamedTuple
+from urllib.parse import urlsplit
 
 from redis.asyncio.connection import (
     AbstractConnection,
     Connection,
     ConnectionPool,
     SSLConnection,
+    UnixDomainSocketConnection,
 )
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 
+from dsock.backends.redis.calls import Connect
 from dsock.errors import StartError
 from dsock.settings import Settings
 
 DEFAULT_HOST, DEFAULT_PORT = "localhost", 6379
+DEFAULT_SENTINEL_PORT = 26379
+
+
+class Server(NamedTuple):
+    """Where one server is."""
+
+    host: str
+    port: int
+
+
+Dial = Callable[[Server], AbstractConnection]
+"""Makes a connection to a server, which is still to be connected."""
 
 
 def connection_factory(
@@ -36,11 +52,11 @@ def connection_factory(
     }
     if settings.redis_url:
         try:
-            pool = ConnectionPool.from_url(settings.redis_url)
+            pool = ConnectionPool.from_url(_urls(settings)[0])
         except ValueError:
             raise StartError("redis_url must begin with redis://, rediss:// or unix://") from None
         return functools.partial(pool.connection_class, **{**pool.connection_kwargs, **common})
-    host, port = _address(settings.redis_host or DEFAULT_HOST)
+    host, port = servers(settings)[0]
     given = {
         **common,
         "host": host,
@@ -53,23 +69,86 @@ def connection_factory(
     return functools.partial(kind, **given)
 
 
+async def connected(connection: AbstractConnection) -> AbstractConnection:
+    """This connection, made. Raises what redis-py raises, or `OSError`."""
+    try:
+        await connection.connect()  # type: ignore[no-untyped-call]
+    except BaseException:
+        await connection.disconnect(nowait=True)
+        raise
+    return connection
+
+
+def connector(settings: Settings, decode: bool = False) -> Connect:
+    """Connects to the one server there is."""
+    new_connection = connection_factory(settings, decode)
+    return lambda: connected(new_connection())
+
+
+def dialer(settings: Settings, decode: bool = False, **other: Any) -> Dial:
+    """Connections to any server, with the user, password and TLS that are set, or with
+    `other` ones."""
+    made = connection_factory(settings, decode)
+    if made.func is UnixDomainSocketConnection:
+        raise StartError("a Redis Cluster has no unix:// URL: give host and port")
+    return lambda server: made.func(**{**made.keywords, **server._asdict(), **other})
+
+
+def sentinel_dialer(settings: Settings) -> Dial:
+    """Connections to Sentinels."""
+    user = settings.redis_sentinel_username or None
+    password = settings.redis_sentinel_password or None
+    return dialer(settings, decode=True, db=0, username=user, password=password)
+
+
 def database_of(settings: Settings) -> int:
     """The number of the database in Redis. Raises `StartError`."""
-    return int(connection_factory(settings).keywords.get("db") or 0)
+    database = int(connection_factory(settings).keywords.get("db") or 0)
+    if database and settings.redis_mode == "cluster":
+        raise StartError("a Redis Cluster has no databases: leave the one in redis_url out")
+    return database
 
 
-def _address(text: str) -> tuple[str, int]:
+def servers(settings: Settings) -> list[Server]:
+    """The servers that the options name: one, or some nodes of a Cluster."""
+    if settings.redis_url:
+        parts = [urlsplit(url) for url in _urls(settings)]
+        return [Server(one.hostname or DEFAULT_HOST, one.port or DEFAULT_PORT) for one in parts]
+    hosts = settings.redis_host or DEFAULT_HOST
+    return [_address("redis_host", text.strip(), DEFAULT_PORT) for text in hosts.split(",")]
+
+
+def sentinels(settings: Settings) -> list[Server]:
+    """The Sentinels that the options name."""
+    texts = settings.redis_sentinels
+    return [_address("redis_sentinels", text, DEFAULT_SENTINEL_PORT) for text in texts]
+
+
+def _urls(settings: Settings) -> list[str]:
+    """`redis_url`, once for each of the servers that it may name in place of one:
+    `redis://user:password@one:6379,two:6379`."""
+    url = settings.redis_url
+    if settings.redis_mode != "cluster":
+        return [url]
+    before, slashes, rest = url.partition("://")
+    place, slash, path = rest.partition("/")
+    user, at, hosts = place.rpartition("@")
+    return [f"{before}{slashes}{user}{at}{host}{slash}{path}" for host in hosts.split(",")]
+
+
+def _address(option: str, text: str, default_port: int) -> Server:
     host, colon, port = text.rpartition(":")
     if not colon or host.endswith(":") or port.endswith("]"):
-        host, port = text, str(DEFAULT_PORT)
+        host, port = text, str(default_port)
     if not port.isascii() or not port.isdigit() or not 0 < int(port) < 65536:
-        raise StartError(f"redis_host must be host:port, not {text!r}")
-    return host.strip("[]"), int(port)
+        raise StartError(f"{option} must be host:port, not {text!r}")
+    return Server(host.strip("[]"), int(port))
 
 
 def shown_address(settings: Settings) -> str:
     """Where Redis is, for a person; never with a password."""
+    if settings.redis_mode == "sentinel":
+        return f"{settings.redis_sentinel_master}, says Sentinel,"
     if settings.redis_url:
         return "redis_url"
-    host, port = _address(settings.redis_host or DEFAULT_HOST)
-    return f"{host}:{port}"
+    return ", ".join(f"{host}:{port}" for host, port in servers(settings))

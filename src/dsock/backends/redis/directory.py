@@ -6,8 +6,8 @@ from collections.abc import Iterable
 
 import structlog
 
+from dsock.backends.redis.calls import Calls
 from dsock.backends.redis.keys import Keys
-from dsock.backends.redis.pipe import Pipe
 from dsock.events import MethodsDiffer, Notify
 
 log = structlog.stdlib.get_logger("dsock.redis")
@@ -16,7 +16,7 @@ log = structlog.stdlib.get_logger("dsock.redis")
 class Directory:
     """What workers have written about themselves. `method` is that of this API."""
 
-    def __init__(self, pipe: Pipe, keys: Keys, method: str, notify: Notify) -> None:
+    def __init__(self, pipe: Calls, keys: Keys, method: str, notify: Notify) -> None:
         self._pipe = pipe
         self._keys = keys
         self._method = method

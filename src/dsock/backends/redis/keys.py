@@ -15,10 +15,12 @@ from dsock.target import Target, ToChannel, ToConnection, ToUser
 @dataclass(frozen=True, slots=True)
 class Keys:
     """`prefix` lets several brokers share one Redis; so does `database`, which channels do
-    not know by themselves."""
+    not know by themselves. Not `shared` is a Cluster's: there all workers cannot have one
+    mailbox together, since each one's channels are in a slot of their own."""
 
     prefix: str = ""
     database: int = 0
+    shared: bool = True
 
     # Those of the Go dSock.
 
@@ -50,10 +52,10 @@ class Keys:
         return f"{self.prefix}worker:{worker}"
 
     def mailbox(self, worker: str) -> str:
-        return f"{self.prefix}{worker}"
+        return f"{self.prefix}{self._tagged(worker)}"
 
     def mailbox_of_actions(self, worker: str) -> str:
-        return f"{self.prefix}{worker}:channel"
+        return f"{self.prefix}{self._tagged(worker)}:channel"
 
     # Ours.
 
@@ -82,6 +84,10 @@ class Keys:
     def replies(self, node: str) -> str:
         """The channel on which an API node is answered."""
         return f"{self.prefix}replies:{node}"
+
+    def _tagged(self, worker: str) -> str:
+        # The part in braces decides on the slot: both channels are in the same.
+        return worker if self.shared else f"{{{worker}}}"
 
     # Look-ups.
 

@@ -11,9 +11,9 @@ from collections.abc import Callable, Sequence
 from math import ceil
 
 from dsock.backends.base import Held, Recipient
+from dsock.backends.redis.calls import Calls, Reply
 from dsock.backends.redis.keys import Keys
-from dsock.backends.redis.pipe import Pipe
-from dsock.backends.redis.records import Call, Listed, Records, list_entry, route_entry
+from dsock.backends.redis.records import Listed, Records, list_entry, route_entry
 from dsock.backends.redis.routes import Routes, RouteTarget, routes_of
 from dsock.errors import Unavailable
 from dsock.target import ToChannel
@@ -32,7 +32,7 @@ class Ledger:
         id: str,
         worker: Recipient,
         *,
-        pipe: Pipe,
+        pipe: Calls,
         keys: Keys,
         life: float,
         refresh: float,
@@ -40,6 +40,8 @@ class Ledger:
     ) -> None:
         self.failures = 0
         """How many writes have failed so far."""
+        self.opening: set[Reply] = set()
+        """What is being listed, and routes that are being opened."""
         self._id = id
         self._worker = worker
         self._life = life
@@ -50,7 +52,8 @@ class Ledger:
         self._recorded: set[str] = set()
         self._listed: set[str] = set()
         self._struck: list[str] = []
-        self._unsettled: set[Call] = set()
+        self._removing: list[Reply] = []
+        self._unsettled: set[Reply] = set()
         self._touched: dict[str, Held] = {}
         self._to_refresh: list[Held] = []
         self._share = 0
@@ -66,9 +69,10 @@ class Ledger:
             self._listed.add(connection.id)
             entries.append(list_entry(connection))
         if entries:
-            self.track(self._records.enlist(self._id, entries))
-            self._routes.open(self._id, missing)
-            for call in self._routes.opening(missing):
+            enlisted = self._records.enlist(self._id, entries)
+            self._routes.open(self._id, missing, enlisted)
+            for call in (enlisted, *self._routes.opening(missing)):
+                self.opening.add(call)
                 self.track(call)
 
     async def record(self, connection: Held) -> None:
@@ -87,8 +91,8 @@ class Ledger:
         else:
             self._routes.lost((ToChannel(channel),))
         if connection.id in self._recorded:
-            self.track(self._records.write(self._id, connection, self._life))
-            self.track(self._records.move(connection, channel, subscribed))
+            for call in self._records.move(self._id, connection, channel, subscribed, self._life):
+                self.track(call)
 
     def touched(self, connection: Held) -> None:
         """The client was heard: to be written when it is time to tidy up."""
@@ -100,8 +104,10 @@ class Ledger:
         self._routes.lost(routes_of(connection))
         if connection.id in self._recorded:
             self._recorded.discard(connection.id)
-            for call in self._records.remove(connection, tuple(connection.channels)):
+            removing = self._records.remove(connection, tuple(connection.channels))
+            for call in removing:
                 self.track(call)
+            self._removing.append(removing[-1])
         if connection.id in self._listed:
             self._listed.discard(connection.id)
             self._struck.append(list_entry(connection))
@@ -117,6 +123,7 @@ class Ledger:
         nothing yet."""
         self._id = id
         self._struck.clear()
+        self._removing.clear()
         self._listed.clear()
         self._recorded.clear()
         self._routes.forget()
@@ -127,7 +134,7 @@ class Ledger:
         self._routes.forget()
         everyone = list(self._worker.everyone())
         for start in range(0, len(everyone), SLICE):
-            calls: list[Call] = []
+            calls: list[Reply] = []
             for connection in everyone[start : start + SLICE]:
                 # Some have left while the slices before were written.
                 if connection.id in self._listed:
@@ -157,12 +164,14 @@ class Ledger:
                 self.track(call, settle=False)
         for entry, closed in self._routes.close_idle(self._id).items():
             self._struck.append(entry)
+            self._removing.append(closed)
             self.track(closed, settle=False)
         if self._struck:
-            self.track(self._records.strike_out(self._id, self._struck), settle=False)
-            self._struck = []
+            struck = self._records.strike_out(self._id, self._struck, after=self._removing)
+            self.track(struck, settle=False)
+            self._struck, self._removing = [], []
 
-    def track(self, call: Call, settle: bool = True) -> None:
+    def track(self, call: Reply, settle: bool = True) -> None:
         """Notice if this call fails; with `settle`, `settled` waits for it."""
         if settle:
             self._unsettled.add(call)
@@ -170,11 +179,9 @@ class Ledger:
 
     # --- inside --------------------------------------------------------------------------
 
-    def _write(self, connection: Held) -> list[Call]:
-        calls = [
-            self._records.write(self._id, connection, self._life),
-            *self._records.enter(connection),
-        ]
+    def _write(self, connection: Held) -> list[Reply]:
+        written = self._records.write(self._id, connection, self._life, after=self.opening)
+        calls = [written, *self._records.enter(connection, written)]
         for call in calls:
             self.track(call)
         return calls
@@ -184,14 +191,15 @@ class Ledger:
             return one.id in self._listed
         return one in self._routes
 
-    def _done(self, call: Call) -> None:
+    def _done(self, call: Reply) -> None:
         self._unsettled.discard(call)
+        self.opening.discard(call)
         if not call.cancelled() and call.exception() is not None:
             self.failures += 1
             self._failed()
 
 
-async def _all(calls: Sequence[Call]) -> None:
+async def _all(calls: Sequence[Reply]) -> None:
     """Wait for all replies; raises `Unavailable` if one is bad."""
     if calls:
         await asyncio.wait(calls)

@@ -13,9 +13,9 @@ from typing import Any
 from uuid import uuid4
 
 import structlog
-from redis.asyncio.connection import AbstractConnection
 from redis.exceptions import RedisError
 
+from dsock.backends.redis.calls import Connect
 from dsock.backends.redis.pipe import OUT_OF_REACH
 
 DEAF_AFTER = 3.0
@@ -36,9 +36,11 @@ class Mailbox:
     `round` counts the subscriptions: what was published between two of them was not heard.
     """
 
+    _subscribe, _message = "SUBSCRIBE", b"message"
+
     def __init__(
         self,
-        connect: Callable[[], AbstractConnection],
+        connect: Connect,
         channels: Sequence[str],
         receive: Receive,
         subscribed: Callable[[], None],
@@ -49,7 +51,7 @@ class Mailbox:
         self.probe = uuid4().hex
         """What this mailbox expects to hear from itself."""
         self._channels = tuple(channels)
-        self._new_connection = connect
+        self._connect = connect
         self._receive = receive
         self._subscribed = subscribed
         self._heard_at = -math.inf
@@ -102,6 +104,10 @@ class Mailbox:
             failures = 0 if lived else failures + 1
             await asyncio.sleep(min(FIRST_PAUSE * 2 ** min(failures, 10), LONGEST_PAUSE))
 
+    def _heard(self, reply: Any) -> None:
+        if reply[0] == self._message:
+            self._receive(reply[1].decode(), reply[2])
+
     def _say_why(self, error: BaseException | None) -> None:
         trouble = type(error).__name__ if error else None
         # That Redis is out of reach, the pipe has said.
@@ -111,11 +117,11 @@ class Mailbox:
         self.trouble = trouble
 
     async def _listen(self) -> None:
-        connection = self._new_connection()
+        async with asyncio.timeout(DEAF_AFTER):
+            connection = await self._connect()
         try:
             async with asyncio.timeout(DEAF_AFTER):
-                await connection.connect()  # type: ignore[no-untyped-call]
-                await connection.send_command("SUBSCRIBE", *self._channels, check_health=False)
+                await connection.send_command(self._subscribe, *self._channels, check_health=False)
                 for _ in self._channels:
                     await connection.read_response(timeout=math.inf)
             self.trouble = None
@@ -123,12 +129,10 @@ class Mailbox:
             self._heard_at = self._loop.time()
             self._subscribed()
             while True:
-                reply: Any = await connection.read_response(timeout=math.inf)
-                if reply[0] == b"message":
-                    self._receive(reply[1].decode(), reply[2])
+                self._heard(await connection.read_response(timeout=math.inf))
         finally:
             await connection.disconnect(nowait=True)
 
 
-NewMailbox = Callable[[Sequence[str], Receive, Callable[[], None]], Mailbox]
+NewMailbox = Callable[[tuple[str, ...], Receive, Callable[[], None]], Mailbox]
 """Makes a mailbox on these channels; the last argument is called when it is subscribed."""

@@ -17,11 +17,11 @@ import structlog
 
 from dsock.backends.base import Held, Recipient
 from dsock.backends.redis import moments, scripts
+from dsock.backends.redis.calls import Calls
 from dsock.backends.redis.claims import Claims
 from dsock.backends.redis.keys import Keys
 from dsock.backends.redis.ledger import Ledger
 from dsock.backends.redis.mailbox import NewMailbox
-from dsock.backends.redis.pipe import Pipe
 from dsock.backends.redis.postbox import Postbox
 from dsock.backends.redis.reaper import Reaper
 from dsock.claim import Claim
@@ -65,7 +65,7 @@ class RedisMembership:
         self,
         worker: Recipient,
         *,
-        pipe: Pipe,
+        pipe: Calls,
         keys: Keys,
         claims: Claims,
         reaper: Reaper,
@@ -119,11 +119,11 @@ class RedisMembership:
         return self._announced_over == self._connections()
 
     async def open_routes(self, connection: Held) -> None:
-        # Only asked for: what comes later in the pipe comes after it, and `record` waits.
+        # Only asked for: `take` comes after it, and `record` waits.
         self._ledger.open(connection)
 
     async def take(self, claim: Claim) -> Claim | bool:
-        return await self._claims.take(claim)
+        return await self._claims.take(claim, after=self._ledger.opening)
 
     async def record(self, connection: Held) -> None:
         await self._ledger.record(connection)
@@ -209,8 +209,9 @@ class RedisMembership:
         if not self.announced:
             await self._announce()
         probe = encode_probe(self._mailbox.probe)
-        asked = self._pipe.call("PUBLISH", self._keys.mailbox(self.id), probe, once=True)
-        self._ledger.track(asked, settle=False)
+        asked = self._pipe.publish(self._keys.mailbox(self.id), probe)
+        for call in (asked, *self._pipe.check()):
+            self._ledger.track(call, settle=False)
         if self._heard:
             self._heard = False
             await self._beat()
@@ -277,9 +278,5 @@ class RedisMembership:
 
     def _channels(self) -> tuple[str, ...]:
         keys = self._keys
-        return (
-            keys.mailbox(self.id),
-            keys.mailbox_of_actions(self.id),
-            keys.mailbox(keys.everyone()),
-            keys.mailbox_of_actions(keys.everyone()),
-        )
+        ids = (self.id, keys.everyone()) if keys.shared else (self.id,)
+        return tuple(name(id) for id in ids for name in (keys.mailbox, keys.mailbox_of_actions))

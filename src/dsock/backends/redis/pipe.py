@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,6 +20,7 @@ from redis.exceptions import BusyLoadingError, ReadOnlyError, RedisError, Respon
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
+from dsock.backends.redis.calls import Connect, Reply
 from dsock.errors import Unavailable
 
 MAX_BATCH = 1000
@@ -32,20 +33,22 @@ log = structlog.stdlib.get_logger("dsock.redis")
 
 
 @dataclass(slots=True)
-class _Call:
+class Call:
     command: tuple[str | bytes | int | float, ...]
     once: bool
     deadline: float
-    reply: asyncio.Future[Any]
+    reply: Reply
+    tries: int = 0
+    """On a Cluster: how often it was sent to another server."""
 
 
 class Pipe:
-    """`call` asks; the reply is a future. `reached` says whether the last exchange worked,
-    `connects` how often a connection was made: each time, Redis may be another one."""
+    """`Calls` to one server: `call` asks; the reply is a future. `reached` says whether the
+    last exchange worked, `connects` how often a connection was made."""
 
     def __init__(
         self,
-        connect: Callable[[], AbstractConnection],
+        connect: Connect,
         *,
         timeout: float,
         max_retries: int,
@@ -53,32 +56,43 @@ class Pipe:
     ) -> None:
         self.reached = False
         self.connects = 0
-        self._new_connection = connect
+        self._connect = connect
         self._timeout = timeout
         self._max_retries = max_retries
         self._changed = changed
         self._connection: AbstractConnection | None = None
         self._trouble: BaseException | None = None
+        self._failures = 0
         self._refusals: set[str] = set()
-        self._queue: deque[_Call] = deque()
+        self._queue: deque[Call] = deque()
         self._asked = asyncio.Event()
         self._loop = asyncio.get_running_loop()
         self._task = self._loop.create_task(self._run())
 
-    def call(self, *command: str | bytes | int | float, once: bool = False) -> asyncio.Future[Any]:
-        """Ask for one command, after all that was asked for before.
-
-        With `once` it is sent at most once: a command that may not happen twice. The future
-        raises `Unavailable` when Redis does not answer in time, or answers with an error;
-        then the command may or may not have happened.
-        """
-        reply: asyncio.Future[Any] = self._loop.create_future()
-        self._queue.append(_Call(command, once, self._loop.time() + self._timeout, reply))
-        self._asked.set()
+    def call(
+        self,
+        *command: str | bytes | int | float,
+        once: bool = False,
+        after: Iterable[Reply] = (),
+    ) -> Reply:
+        # Whatever it is to come after was asked for before, and so happens before.
+        reply: Reply = self._loop.create_future()
+        self._put(Call(command, once, self._loop.time() + self._timeout, reply))
         return reply
 
+    def in_turn(self, reply: Reply) -> Reply:
+        return reply
+
+    def publish(self, channel: str, payload: bytes) -> Reply:
+        return self.call("PUBLISH", channel, payload, once=True)
+
+    def everywhere(self, *command: str) -> list[Reply]:
+        return [self.call(*command)]
+
+    def check(self) -> list[Reply]:
+        return []
+
     async def close(self) -> None:
-        """Finish what was asked for, then disconnect."""
         waiting = [call.reply for call in self._queue]
         if waiting:
             await asyncio.wait(waiting, timeout=self._timeout)
@@ -86,9 +100,12 @@ class Pipe:
         await asyncio.wait((self._task,))
         await self._disconnect()
 
+    def _put(self, call: Call) -> None:
+        self._queue.append(call)
+        self._asked.set()
+
     async def _run(self) -> None:
-        batch: list[_Call] = []
-        failures = 0
+        batch: list[Call] = []
         while True:
             if not batch and not self._queue:
                 self._asked.clear()
@@ -101,28 +118,30 @@ class Pipe:
             except Exception as error:
                 # A bug must not leave anyone waiting for ever.
                 log.exception("exchange with Redis failed")
-                _fail(batch, error)
+                fail(batch, error)
                 batch = []
                 await self._disconnect()
             if batch:
-                failures += 1
-                if failures > self._max_retries:
-                    _fail(batch, self._trouble)
-                    batch = []
-                else:
-                    pause = min(FIRST_PAUSE * 2 ** min(failures, 10), LONGEST_PAUSE)
-                    await asyncio.sleep(pause)
-                    batch = self._in_time(batch)
+                batch = await self._again(batch)
             if not batch:
-                failures = 0
+                self._failures = 0
 
-    def _in_time(self, batch: list[_Call]) -> list[_Call]:
+    async def _again(self, batch: list[Call]) -> list[Call]:
+        """What of this is to be tried again, and when: now."""
+        self._failures += 1
+        if self._failures > self._max_retries:
+            fail(batch, self._trouble)
+            return []
+        await asyncio.sleep(min(FIRST_PAUSE * 2 ** min(self._failures, 10), LONGEST_PAUSE))
+        return self._in_time(batch)
+
+    def _in_time(self, batch: list[Call]) -> list[Call]:
         now = self._loop.time()
         late = [call for call in batch if call.deadline <= now]
-        _fail(late, self._trouble)
+        fail(late, self._trouble)
         return [call for call in batch if call.deadline > now and not call.reply.done()]
 
-    async def _exchange(self, batch: list[_Call]) -> list[_Call]:
+    async def _exchange(self, batch: list[Call]) -> list[Call]:
         """Send a batch and give out its replies; returns what is to be tried again."""
         batch = self._in_time(batch)
         if not batch:
@@ -154,7 +173,7 @@ class Pipe:
             self._report(False, type(error).__name__)
             unanswered = batch[answered:]
             if sent:
-                _fail([call for call in unanswered if call.once], error)
+                fail([call for call in unanswered if call.once], error)
             return [call for call in unanswered if not call.reply.done()]
         self._trouble = None
         self._report(True, "it answers")
@@ -162,13 +181,7 @@ class Pipe:
 
     async def _ensure_connection(self) -> AbstractConnection:
         if self._connection is None:
-            connection = self._new_connection()
-            try:
-                await connection.connect()  # type: ignore[no-untyped-call]
-            except BaseException:
-                await connection.disconnect(nowait=True)
-                raise
-            self._connection = connection
+            self._connection = await self._connect()
             self.connects += 1
         return self._connection
 
@@ -177,13 +190,13 @@ class Pipe:
         if connection is not None:
             await connection.disconnect(nowait=True)
 
-    def _refused(self, call: _Call, error: ResponseError) -> None:
+    def _refused(self, call: Call, error: ResponseError) -> None:
         # Its text may repeat what was sent: only its kind is told, and once.
         kind, command = type(error).__name__, str(call.command[0])
         if command not in self._refusals:
             self._refusals.add(command)
             log.error("Redis refuses a command", kind=kind, command=command)
-        _fail([call], error)
+        fail([call], error)
 
     def _report(self, reached: bool, why: str) -> None:
         if reached is not self.reached:
@@ -191,12 +204,12 @@ class Pipe:
             self._changed(reached, why)
 
 
-def _answer(call: _Call, reply: Any) -> None:
+def _answer(call: Call, reply: Any) -> None:
     if not call.reply.done():
         call.reply.set_result(reply)
 
 
-def _fail(calls: list[_Call], cause: BaseException | None) -> None:
+def fail(calls: list[Call], cause: BaseException | None) -> None:
     for call in calls:
         if not call.reply.done():
             error = Unavailable()

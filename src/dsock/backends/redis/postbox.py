@@ -11,8 +11,8 @@ from typing import Protocol
 import structlog
 
 from dsock.backends.base import Recipient
+from dsock.backends.redis.calls import Calls
 from dsock.backends.redis.keys import Keys
-from dsock.backends.redis.pipe import Pipe
 from dsock.command import Send
 from dsock.errors import Unavailable
 from dsock.events import MethodsDiffer, Notify, PayloadDropped
@@ -55,7 +55,7 @@ class Postbox:
 
     def __init__(
         self,
-        pipe: Pipe,
+        pipe: Calls,
         keys: Keys,
         worker: Recipient,
         member: Member,
@@ -145,7 +145,7 @@ class Postbox:
         outgoing, self._outgoing = self._outgoing, {}
         for reply_to, outcomes in outgoing.items():
             payload = encode_answers(Answers(self._member.id, outcomes))
-            posted = self._pipe.call("PUBLISH", reply_to, payload, once=True)
+            posted = self._pipe.publish(reply_to, payload)
             posted.add_done_callback(_ignore)
 
 

@@ -11,11 +11,11 @@ from uuid import uuid4
 
 import structlog
 
+from dsock.backends.redis.calls import Calls
 from dsock.backends.redis.carrier import Mailboxes, NewCarrier
 from dsock.backends.redis.directory import Directory
 from dsock.backends.redis.keys import Keys
 from dsock.backends.redis.mailbox import NewMailbox
-from dsock.backends.redis.pipe import Pipe
 from dsock.backends.redis.records import Records
 from dsock.backends.redis.watch import Watch
 from dsock.command import Command
@@ -68,14 +68,14 @@ class _Awaited:
 
 class Publisher:
     """Tells workers: a route names them, a carrier brings each its letter. While routes may
-    be missing, everybody is told through the mailbox that all share. `signs`: letters say
-    whose they are, as those of direct messaging must."""
+    be missing, everybody is told: through the mailbox that all share, if there is one.
+    `signs`: letters say whose they are, as those of direct messaging must."""
 
     def __init__(
         self,
         *,
-        writes: Pipe,
-        reads: Pipe,
+        writes: Calls,
+        reads: Calls,
         keys: Keys,
         watch: Watch,
         directory: Directory,
@@ -114,7 +114,7 @@ class Publisher:
             self._mailbox.check()
             try:
                 probe = encode_probe(self._mailbox.probe)
-                await self._pipe.call("PUBLISH", self._reply_to, probe, once=True)
+                await self._pipe.publish(self._reply_to, probe)
                 await self._directory.compare(self._watch.workers)
             except Unavailable:
                 pass  # The pipe has said so.
@@ -132,14 +132,15 @@ class Publisher:
         routed = await self._records.routed(command.target)
         # After the read: it may have been the read that found Redis restarted.
         everyone = await self._watch.in_doubt()
-        if not routed and not everyone:
+        told = routed | self._watch.workers if everyone else routed
+        if not told and not (everyone and self._keys.shared):
             return Report()
         number = next(self._numbers)
         letter = Letter(command, self._reply_to if wait else "", number, self._signature)
-        awaited = _Awaited(routed | self._watch.workers if everyone else routed)
+        awaited = _Awaited(told)
         self._awaited[number] = awaited
         try:
-            if everyone:
+            if everyone and self._keys.shared:
                 await self._tell_everyone(letter, awaited)
             else:
                 await self._tell(letter, awaited)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from dsock.backends.redis.calls import Calls
 from dsock.backends.redis.keys import Keys
-from dsock.backends.redis.pipe import Pipe
 from dsock.backends.redis.records import Records
 
 MARK_LIFE = 24 * 60 * 60
@@ -13,7 +13,7 @@ MARK_LIFE = 24 * 60 * 60
 class Reaper:
     """Every step may be repeated, and by several nodes at once."""
 
-    def __init__(self, pipe: Pipe, keys: Keys) -> None:
+    def __init__(self, pipe: Calls, keys: Keys) -> None:
         self._pipe = pipe
         self._keys = keys
         self._records = Records(pipe, keys)

@@ -9,20 +9,18 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
 from dsock.backends.base import Held
 from dsock.backends.redis import moments, scripts
+from dsock.backends.redis.calls import Calls, Reply
 from dsock.backends.redis.keys import Keys
-from dsock.backends.redis.pipe import Pipe
 from dsock.presence import Presence
 from dsock.target import Target, ToChannel, ToConnection, ToUser
 
 SLICE = 500
 """Records in one round trip."""
-
-Call = asyncio.Future[Any]
 
 
 class Listed(NamedTuple):
@@ -62,11 +60,13 @@ class Records:
     """Reads and writes records; every method but `select` and `routed` only asks, and
     returns the replies to wait for."""
 
-    def __init__(self, pipe: Pipe, keys: Keys) -> None:
+    def __init__(self, pipe: Calls, keys: Keys) -> None:
         self._pipe = pipe
         self._keys = keys
 
-    def write(self, worker: str, connection: Held, life: float) -> Call:
+    def write(
+        self, worker: str, connection: Held, life: float, after: Iterable[Reply] = ()
+    ) -> Reply:
         """`conn:$id`, which ends after `life` seconds."""
         fields = ["user", connection.user, "workerId", worker]
         fields += ["lastPing", moments.to_text(connection.last_ping)]
@@ -74,39 +74,49 @@ class Records:
         if connection.session:
             fields += ["session", connection.session]
         key = self._keys.connection(connection.id)
-        return self._pipe.call("EVAL", scripts.RECORD, 1, key, int(life * 1000), *fields)
+        milliseconds = int(life * 1000)
+        return self._pipe.call("EVAL", scripts.RECORD, 1, key, milliseconds, *fields, after=after)
 
-    def enter(self, connection: Held) -> list[Call]:
-        """The id enters the sets of its user, session and channels; after `write`."""
+    def enter(self, connection: Held, written: Reply) -> list[Reply]:
+        """The id enters the sets of its user, session and channels, after its record was
+        written."""
         return [
-            self._pipe.call("SADD", key, connection.id)
+            self._pipe.call("SADD", key, connection.id, after=(written,))
             for key in self._sets(connection, connection.channels)
         ]
 
-    def move(self, connection: Held, channel: str, subscribed: bool) -> Call:
-        """The id enters or leaves the set of one channel."""
-        verb = "SADD" if subscribed else "SREM"
-        return self._pipe.call(verb, self._keys.channel(channel), connection.id)
+    def move(
+        self, worker: str, connection: Held, channel: str, subscribed: bool, life: float
+    ) -> list[Reply]:
+        """The id enters or leaves the set of one channel. Its record has the channel for
+        longer: what it has is removed if the worker dies in between."""
+        key = self._keys.channel(channel)
+        if subscribed:
+            written = self.write(worker, connection, life)
+            return [written, self._pipe.call("SADD", key, connection.id, after=(written,))]
+        left = self._pipe.call("SREM", key, connection.id)
+        return [left, self.write(worker, connection, life, after=(left,))]
 
-    def remove(self, connection: Held | Listed, channels: Sequence[str]) -> list[Call]:
+    def remove(self, connection: Held | Listed, channels: Sequence[str]) -> list[Reply]:
         """The id leaves its sets, and then its record ends."""
-        calls = [
+        left = [
             self._pipe.call("SREM", key, connection.id) for key in self._sets(connection, channels)
         ]
-        return [*calls, self._pipe.call("DEL", self._keys.connection(connection.id))]
+        ended = self._pipe.call("DEL", self._keys.connection(connection.id), after=left)
+        return [*left, ended]
 
-    def enlist(self, worker: str, entries: Sequence[str]) -> Call:
+    def enlist(self, worker: str, entries: Sequence[str]) -> Reply:
         """Note what is going to be written."""
         return self._pipe.call("SADD", self._keys.records(worker), *entries)
 
-    def strike_out(self, worker: str, entries: Sequence[str]) -> Call:
-        """Strike out what has been removed."""
-        return self._pipe.call("SREM", self._keys.records(worker), *entries)
+    def strike_out(self, worker: str, entries: Sequence[str], after: Iterable[Reply] = ()) -> Reply:
+        """Strike out what `after` removes, or was removed."""
+        return self._pipe.call("SREM", self._keys.records(worker), *entries, after=after)
 
-    def open_route(self, worker: str, target: ToUser | ToChannel) -> Call:
-        return self._pipe.call("SADD", self._keys.route(target), worker)
+    def open_route(self, worker: str, target: ToUser | ToChannel, enlisted: Reply) -> Reply:
+        return self._pipe.call("SADD", self._keys.route(target), worker, after=(enlisted,))
 
-    def close_route(self, worker: str, target: ToUser | ToChannel) -> Call:
+    def close_route(self, worker: str, target: ToUser | ToChannel) -> Reply:
         return self._pipe.call("SREM", self._keys.route(target), worker)
 
     async def listed(self, worker: str) -> dict[str, Listed | ToUser | ToChannel]:
@@ -131,23 +141,24 @@ class Records:
                     for one in gone
                 )
             )
-            commands: list[tuple[str, ...]] = []
-            for one, text in zip(gone, found, strict=True):
-                channels = [name for name in (text or "").split(",") if name]
-                commands += [("SREM", key, one.id) for key in self._sets(one, channels)]
             # Without its record one may be in any channel that the worker had.
             lost = [one.id for one, text in zip(gone, found, strict=True) if text is None]
-            if lost:
-                commands += [("SREM", self._keys.channel(name), *lost) for name in routed]
-            commands += [("DEL", self._keys.connection(one.id)) for one in gone]
-            commands += [
-                ("SREM", self._keys.route(one), worker)
+            for first in range(0, len(routed) if lost else 0, SLICE):
+                names = routed[first : first + SLICE]
+                keys = map(self._keys.channel, names)
+                await asyncio.gather(*(self._pipe.call("SREM", key, *lost) for key in keys))
+            removed: list[Reply] = []
+            for one, text in zip(gone, found, strict=True):
+                removed += self.remove(one, [name for name in (text or "").split(",") if name])
+                if len(removed) >= SLICE:
+                    await asyncio.gather(*removed)
+                    removed = []
+            removed += [
+                self.close_route(worker, one)
                 for one in map(listed.__getitem__, part)
                 if not isinstance(one, Listed)
             ]
-            for first in range(0, len(commands), SLICE):
-                piece = commands[first : first + SLICE]
-                await asyncio.gather(*(self._pipe.call(*command) for command in piece))
+            await asyncio.gather(*removed)
             # Only what is certainly gone leaves the list.
             await self.strike_out(worker, part)
 
@@ -168,12 +179,14 @@ class Records:
         return [one for one in found if one is not None and target.selects(one)]
 
     async def routed(self, target: Target) -> set[str]:
-        """The workers that must be told what concerns a target."""
+        """The workers that must be told what concerns a target. Who asked first knows
+        first."""
         if isinstance(target, ToConnection):
             key = self._keys.connection(target.id)
-            worker = await self._pipe.call("HGET", key, "workerId")
+            worker = await self._pipe.in_turn(self._pipe.call("HGET", key, "workerId"))
             return {worker} if worker else set()
-        return set(await self._pipe.call("SMEMBERS", self._keys.route(target)))
+        found = self._pipe.call("SMEMBERS", self._keys.route(target))
+        return set(await self._pipe.in_turn(found))
 
     def _sets(self, one: Held | Listed, channels: Any) -> list[str]:
         keys = [self._keys.user(one.user)]

@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from dsock.backends.base import Held, Recipient
-from dsock.backends.redis.records import Call, Records, route_entry
+from dsock.backends.redis.calls import Reply
+from dsock.backends.redis.records import Records, route_entry
 from dsock.target import ToChannel, ToUser
 
 RouteTarget = ToUser | ToChannel
@@ -27,7 +28,7 @@ class Routes:
     def __init__(self, records: Records, worker: Recipient) -> None:
         self._records = records
         self._worker = worker
-        self._open: dict[RouteTarget, Call] = {}
+        self._open: dict[RouteTarget, Reply] = {}
         self._maybe_idle: set[RouteTarget] = set()
 
     def __contains__(self, target: RouteTarget) -> bool:
@@ -37,12 +38,12 @@ class Routes:
         """Those that are not open."""
         return [target for target in targets if target not in self._open]
 
-    def open(self, id: str, targets: Iterable[RouteTarget]) -> None:
-        """Ask for routes to be opened; `opening` has the replies."""
+    def open(self, id: str, targets: Iterable[RouteTarget], enlisted: Reply) -> None:
+        """Ask for routes to be opened that are listed first; `opening` has the replies."""
         for target in targets:
-            self._open[target] = self._records.open_route(id, target)
+            self._open[target] = self._records.open_route(id, target, enlisted)
 
-    def opening(self, targets: Iterable[RouteTarget]) -> list[Call]:
+    def opening(self, targets: Iterable[RouteTarget]) -> list[Reply]:
         """What is to be waited for until these routes are certainly open."""
         return [self._open[target] for target in targets if target in self._open]
 
@@ -50,7 +51,7 @@ class Routes:
         """A connection has left these."""
         self._maybe_idle.update(targets)
 
-    def close_idle(self, id: str) -> dict[str, Call]:
+    def close_idle(self, id: str) -> dict[str, Reply]:
         """Close what no connection needs any more; returns, by entry of the list, the
         replies after which it may be struck out.
 

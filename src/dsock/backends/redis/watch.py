@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 import structlog
 
+from dsock.backends.redis.calls import Calls
 from dsock.backends.redis.keys import Keys
-from dsock.backends.redis.pipe import Pipe
 from dsock.backends.redis.reaper import Reaper
 from dsock.errors import Unavailable
 from dsock.events import Notify, WorkerGone
@@ -18,6 +18,9 @@ LOOK = 1.0
 
 DOUBT = 10.0
 """Seconds for which Redis may lack routes after it was restarted or out of reach."""
+
+SETTLED = 5.0
+"""Seconds within which all workers have announced themselves to such a Redis."""
 
 log = structlog.stdlib.get_logger("dsock.redis")
 
@@ -37,7 +40,7 @@ class Watch:
     itself read and write: after an outage nobody is declared gone at once."""
 
     def __init__(
-        self, pipe: Pipe, keys: Keys, reaper: Reaper, lease: float, notify: Notify
+        self, pipe: Calls, keys: Keys, reaper: Reaper, lease: float, notify: Notify
     ) -> None:
         self._pipe = pipe
         self._keys = keys
@@ -72,6 +75,11 @@ class Watch:
             self._doubt_ends = now + DOUBT - since
         return now < self._doubt_ends
 
+    async def settle(self) -> None:
+        """Wait until workers that were there before Redis was started have had the time to
+        announce themselves."""
+        await asyncio.sleep(self._doubt_ends - DOUBT + SETTLED - self._loop.time())
+
     async def run(self) -> None:
         """Look, again and again, until cancelled."""
         try:
@@ -88,13 +96,14 @@ class Watch:
                 removing.cancel()
 
     async def look(self) -> None:
-        """Read all beats once; begin to remove whose lease has ended."""
+        """Read all beats once; begin to remove whose lease has ended. Raises `Unavailable`
+        unless all of Redis answers: a worker may be silent because a part of it does not."""
         key = self._keys.workers()
         # Changes nothing, but fails where a beat would: a Redis that takes no writes says
         # nothing about who is alive.
         writable = self._pipe.call("ZADD", key, "XX", 0, "nobody")
         read = self._pipe.call("ZRANGE", key, 0, -1, "WITHSCORES")
-        _, rows = await asyncio.gather(writable, read)
+        _, rows, *_ = await asyncio.gather(writable, read, *self._pipe.check())
         now, before = self._loop.time(), self._looked_at
         self._looked_at = now
         passed = min(now - before, 2 * LOOK) if before is not None else 0.0
@@ -139,9 +148,7 @@ class Watch:
         return forgotten or bool(await self._pipe.call("EXISTS", self._keys.records(worker)))
 
     async def _uptime(self) -> float:
-        text = await self._pipe.call("INFO", "server")
-        for line in text.splitlines():
-            name, _, value = line.partition(":")
-            if name == "uptime_in_seconds":
-                return float(value)
-        return 0.0
+        texts = await asyncio.gather(*self._pipe.everywhere("INFO", "server"))
+        lines = (line.partition(":") for text in texts for line in text.splitlines())
+        times = [float(value) for name, _, value in lines if name == "uptime_in_seconds"]
+        return min(times, default=0.0)

@@ -1,0 +1,1 @@
+"""Redis Cluster: slots, a pipe to each master, and sharded channels."""
