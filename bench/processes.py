@@ -11,8 +11,14 @@ import sys
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from pathlib import Path
 
 from bench.machine import on_core
+
+ROOT = Path(__file__).parents[1]
+
+CODE = {"PYTHONPATH": f"{ROOT / 'src'}{os.pathsep}{ROOT}"}
+"""So that what is measured is the commit that is named."""
 
 PATIENCE = 30.0
 """Seconds after which a server that does not come up, or a message that does not arrive, has
@@ -42,13 +48,13 @@ def module(
     environment: Mapping[str, str] | None = None,
     speaks: bool = False,
 ) -> Iterator[subprocess.Popen[bytes]]:
-    """`python -m name arguments` on a core, with nothing of our own `DSOCK_` environment. With
-    `speaks` there is a pipe to its input and from its output."""
+    """`python -m name arguments` on a core, from the files of this checkout, and with nothing of
+    our own `DSOCK_` environment. With `speaks` there is a pipe to its input and from its output."""
     inherited = {key: text for key, text in os.environ.items() if not key.startswith("DSOCK_")}
     with on_core(core):
         process = subprocess.Popen(
             [sys.executable, "-m", name, *arguments],
-            env={**inherited, **(environment or {})},
+            env={**inherited, **CODE, **(environment or {})},
             stdin=subprocess.PIPE if speaks else subprocess.DEVNULL,
             stdout=subprocess.PIPE if speaks else subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,

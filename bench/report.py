@@ -32,9 +32,8 @@ Made by `python -m bench.report` from a run of the bench; do not edit.
   with it: a tight loop of one `send()` per message over as many sockets; a Starlette route that
   reads a body and answers, on the same uvicorn; a loop that accepts and answers 101. `ratio` is
   the median over the rounds of one over the other.
-* **Two kinds of readers.** What a `send()` costs depends on who reads. Clients that look now and
-  then cost the sender the least. "Readers woken" are woken for each message, as a waiting client
-  is; on one machine the sender pays for the waking. Each kind has its own floor.
+* **The readers** of throughput look now and then and take what has gathered, so that they are not
+  the limit; for latency they are woken for each message.
 * **CPU** is the server's user and system time for one of what is counted: steadier than a rate on
   a machine that others use.
 * **"The generator was the limit"** where it used more than 90 % of its core: the server might do

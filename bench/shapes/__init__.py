@@ -22,18 +22,19 @@ from bench.shapes import (
 
 ALL = tuple(Place)
 MEMORY = (Place.MEMORY,)
+ONE_CORE = (Place.MEMORY, Place.REDIS)
 
 SHAPES: Mapping[str, tuple[Shape, Sequence[Place]]] = {
     "channel": (channel.small, ALL),
     "large-channel": (channel.large, ALL),
-    "held": (channel.held, ALL),
+    "held": (channel.held, ONE_CORE),
     "user": (users.one_user, ALL),
     "users": (users.many_users, ALL),
     "connects": (connects.connects, ALL),
     "latency-user": (latency.to_user, ALL),
     "latency-channel": (latency.to_channel, ALL),
     "subscriptions": (subscriptions.subscribe, ALL),
-    "info": (info.info, ALL),
+    "info": (info.info, ONE_CORE),
     "idle-memory": (idle.idle_memory, MEMORY),
     "idle-cpu": (idle.idle_cpu, MEMORY),
     "large-messages": (large.messages, MEMORY),

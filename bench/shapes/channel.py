@@ -23,9 +23,6 @@ FLOOR = "one send() per message"
 HELD = 20.0
 """Milliseconds for which a fan-out may hold the loop."""
 
-PROMPT = "readers woken"
-"""For each message; otherwise they look now and then."""
-
 
 def small(bench: Bench, place: Place) -> Iterator[Figure]:
     return _channel(bench, place, bench.effort.channel, promised=place is Place.MEMORY)
@@ -89,43 +86,30 @@ def _channel(bench: Bench, place: Place, members: int, promised: bool) -> Iterat
         Caller(broker.api, 1, report) as one,
         Caller(broker.api, 16, report) as many,
     ):
+        receivers, bare_receivers = Receivers(clients), Receivers(bare)
         requests = repeat(post("/send?channel=news&type=text", BODY))
 
-        def send(caller: Caller, receivers: Receivers) -> Sample:
+        def send(caller: Caller) -> Sample:
             return sends(
                 broker, caller, requests, effort.seconds, receivers, copies=members, size=size
             )
 
-        def loop(receivers: Receivers) -> Sample:
-            return tight.sends(effort.seconds, receivers, size)
-
-        readers, bare_readers = Receivers(clients), Receivers(bare)
         taken = interleaved(
             effort.rounds,
             {
-                "floor": partial(loop, bare_readers),
-                "one send at a time": partial(send, one, readers),
-                "16 sends in flight": partial(send, many, readers),
+                "floor": lambda: tight.sends(effort.seconds, bare_receivers, size),
+                "one send at a time": partial(send, one),
+                "16 sends in flight": partial(send, many),
             },
         )
-        prompt, bare_prompt = Receivers(clients, prompt=True), Receivers(bare, prompt=True)
-        taken |= interleaved(
-            effort.rounds,
-            {
-                f"floor, {PROMPT}": partial(loop, bare_prompt),
-                f"one send at a time, {PROMPT}": partial(send, one, prompt),
-                f"16 sends in flight, {PROMPT}": partial(send, many, prompt),
-            },
+    for name, least in (("one send at a time", 0.7), ("16 sends in flight", 5.0)):
+        yield Figure(
+            shape=f"channel of {members:,}",
+            place=place.value,
+            name=name,
+            unit="deliveries/s",
+            samples=taken[name],
+            floor=FLOOR,
+            floor_samples=taken["floor"],
+            wanted=Wanted("ratio", least=least) if promised else None,
         )
-    for readers_are in ("", f", {PROMPT}"):
-        for name, least in (("one send at a time", 0.7), ("16 sends in flight", 5.0)):
-            yield Figure(
-                shape=f"channel of {members:,}",
-                place=place.value,
-                name=name + readers_are,
-                unit="deliveries/s",
-                samples=taken[name + readers_are],
-                floor=FLOOR,
-                floor_samples=taken["floor" + readers_are],
-                wanted=Wanted("ratio", least=least) if promised else None,
-            )

@@ -31,7 +31,7 @@ def redis_cost(bench: Bench, place: Place) -> Iterator[Figure]:
     workers, beyond what Redis does anyway: that is measured with as many pings of the API. The
     floor is a send to a channel with a hundredth of the members."""
     members = bench.effort.crowd
-    due = even(RATE, 3 * bench.effort.seconds)
+    due = even(RATE, 2 * bench.effort.seconds)
     calls = {
         "nothing": get("/ping"),
         "few": post("/send?channel=few&type=text", BODY),
