@@ -96,7 +96,7 @@ class ClusteredRedis:
         return [server for server in self._alive() if ask(server, "ROLE")[0] == "master"]
 
     def _alive(self) -> list[RedisServer]:
-        return [server for server in self.servers if server.runs]
+        return [server for server in self.servers if server.answers]
 
     def owner(self, key: str) -> RedisServer:
         """The master of a key or sharded channel, as most servers see it."""

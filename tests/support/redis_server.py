@@ -45,6 +45,7 @@ class RedisServer:
         self._program = program
         self._options = options
         self._process: subprocess.Popen[bytes] | None = None
+        self._frozen = False
 
     @property
     def address(self) -> str:
@@ -91,18 +92,20 @@ class RedisServer:
             self._process = None
 
     @property
-    def runs(self) -> bool:
-        """Whether it was started and not killed since."""
-        return self._process is not None
+    def answers(self) -> bool:
+        """Whether it was started, and neither killed nor frozen since."""
+        return self._process is not None and not self._frozen
 
     def freeze(self) -> None:
         """It keeps its sockets and answers nothing."""
         assert self._process
         os.kill(self._process.pid, signal.SIGSTOP)
+        self._frozen = True
 
     def thaw(self) -> None:
         assert self._process
         os.kill(self._process.pid, signal.SIGCONT)
+        self._frozen = False
 
     def client(self, **options: Any) -> redis.Redis:
         tls = {"ssl": True, "ssl_cert_reqs": "none"} if self.tls else {}

@@ -74,7 +74,8 @@ class RedisBackend:
             new_carrier=_couriers(settings, directory, mailboxes)
             if direct
             else lambda _: mailboxes,
-            signs=direct,
+            # A master of a Cluster that hung tells the others on waking what is out of date.
+            signs=direct or not self._keys.shared,
             report_timeout=settings.report_timeout,
             new_mailbox=self._topology.mailbox,
             notify=self._notify,
@@ -94,15 +95,15 @@ class RedisBackend:
                 await self._topology.open()
                 await asyncio.gather(*self._writes.everywhere("PING"))
                 await self._watch.look()
-                if self._publisher and not self._keys.shared:
-                    # Each worker is told by name: all must be known.
-                    await self._watch.settle()
             except Unavailable as error:
                 raise StartError(_unreachable(settings, error)) from None
             tasks = [self._watch.run()]
             if self._publisher:
                 tasks.append(self._publisher.run())
             async with _running(*tasks):
+                if self._publisher and not self._keys.shared:
+                    # Each worker is told by name: all must be known.
+                    await self._watch.settle()
                 yield self
         finally:
             self._claims.close()

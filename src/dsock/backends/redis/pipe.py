@@ -63,6 +63,7 @@ class Pipe:
         self._connection: AbstractConnection | None = None
         self._trouble: BaseException | None = None
         self._failures = 0
+        self._exchanging: asyncio.Timeout | None = None
         self._refusals: set[str] = set()
         self._queue: deque[Call] = deque()
         self._asked = asyncio.Event()
@@ -148,7 +149,7 @@ class Pipe:
             return []
         sent = answered = 0
         try:
-            async with asyncio.timeout_at(batch[0].deadline):
+            async with asyncio.timeout_at(batch[0].deadline) as self._exchanging:
                 connection = await self._ensure_connection()
                 packed = connection.pack_commands([call.command for call in batch])
                 sent = len(batch)
