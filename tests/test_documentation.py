@@ -7,11 +7,14 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from prometheus_client import generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
 from dsock.close import Goodbye
 from dsock.errors import DsockError
 from dsock.observers.metrics import Metrics
+from dsock.observers.totals import Totals
+from dsock.processes.board import Board
 
 ROOT = Path(__file__).parents[1]
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md")])
@@ -47,7 +50,11 @@ def test_the_codes_that_a_go_dsock_did_not_have_are_listed() -> None:
 def test_every_metric_is_listed_and_no_other() -> None:
     metrics = Metrics()
     metrics.watch(lambda: (0, 0, 0))
-    families = text_string_to_metric_families(metrics.expose()[0].decode())
+    with Totals.open(Board(2), holds_clients=True) as totals:
+        families = [
+            *text_string_to_metric_families(metrics.expose()[0].decode()),
+            *text_string_to_metric_families(generate_latest(totals.registry()).decode()),
+        ]
     there = {
         f"{one.name}_total" if one.type == "counter" else one.name
         for one in families

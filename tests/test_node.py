@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import Any
 
 import httpx
@@ -94,6 +95,21 @@ def test_with_direct_messaging_every_node_needs_the_same_token(role: Any) -> Non
 
 def test_a_worker_without_direct_messaging_needs_no_token() -> None:
     assert not plan("worker", Settings()).made_token
+
+
+def test_several_processes_need_something_between_them() -> None:
+    with pytest.raises(StartError, match="set redis_host, or leave out processes"):
+        plan("serve", Settings(token=TOKEN, processes=2))
+    assert plan("serve", Settings(token=TOKEN, processes=2, redis_host="r")).processes == 2
+    assert plan("serve", Settings(token=TOKEN)).processes == 1
+
+
+@pytest.mark.parametrize("cores", [1, 6])
+def test_auto_is_a_process_for_each_core_that_may_be_used(
+    cores: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(cores)))
+    assert plan("worker", Settings(processes="auto")).processes == cores
 
 
 async def test_each_half_says_that_it_is_up_and_does_not_do_the_work_of_the_other(

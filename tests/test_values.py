@@ -42,6 +42,8 @@ def test_what_is_not_quite_an_address_is_refused(address: str) -> None:
     [
         (values.PORT, 6241, "6241"),
         (values.WHOLE, 0, "0"),
+        (values.PROCESSES, 4, "4"),
+        (values.PROCESSES, "auto", "auto"),
         (values.SIZE, 65536, "65536"),
         (values.SWITCH, True, "true"),
         (values.SWITCH, False, "false"),

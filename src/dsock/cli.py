@@ -132,13 +132,15 @@ def _run_node(role: Any, options: argparse.Namespace) -> int:
     import structlog
     import uvloop
 
-    from dsock.node import plan, run
+    from dsock.node import Plan, plan, run
     from dsock.observers.journal import configure
+    from dsock.processes.process import Process
+    from dsock.processes.start import supervise
 
     configure(loaded.settings.debug)
     plan_ = plan(role, loaded.settings)
     log = structlog.stdlib.get_logger("dsock")
-    for warning in loaded.warnings:
+    for warning in (*loaded.warnings, *loaded.settings.warnings()):
         log.warning(warning)
     if not (loaded.file or options.no_config_file) and (path := default_file.write()):
         log.info("config file written", path=path)
@@ -147,9 +149,14 @@ def _run_node(role: Any, options: argparse.Namespace) -> int:
         if plan_.made_token:
             _show_token(port, plan_.settings.token[0])
 
-    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.get_loop().set_exception_handler(_ignore_look_ups)
-        runner.run(run(plan_, announce))
+    def be(plan: Plan, process: Process | None = None) -> None:
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            runner.get_loop().set_exception_handler(_ignore_look_ups)
+            runner.run(run(plan, announce, process))
+
+    if plan_.processes > 1:
+        return supervise(plan_, be, announce)
+    be(plan_)
     return 0
 
 

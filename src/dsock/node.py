@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import asyncio
 import functools
+import os
 import secrets
-from collections.abc import AsyncIterator, Callable
+import socket
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
 from typing import Literal
@@ -26,10 +28,12 @@ from dsock.events import Event, Notify
 from dsock.http.app import application
 from dsock.http.health import internal_routes, ping_route
 from dsock.http.protocol import Rules
-from dsock.http.server import StopSignals, bind, raise_file_limit, serving
+from dsock.http.server import Sockets, StopSignals, listening, raise_file_limit, serving
 from dsock.observers.journal import Journal
 from dsock.observers.metrics import Metrics
+from dsock.processes.process import Process, State
 from dsock.settings import Settings, mistake_about_redis
+from dsock.values import AUTO
 from dsock.worker.admission import Admission, Policy
 from dsock.worker.app import CONNECT, ConnectApp
 from dsock.worker.worker import Worker
@@ -48,6 +52,7 @@ class Plan:
     backend: Literal["memory", "redis"]
     made_token: bool
     """Whether the token was made here, and has to be shown once."""
+    processes: int = 1
 
 
 def plan(role: Role, settings: Settings) -> Plan:
@@ -63,6 +68,12 @@ def plan(role: Role, settings: Settings) -> Plan:
         raise StartError("the memory backend lives in one process: use `dsock serve`, or redis")
     if backend == "memory" and direct:
         raise StartError("messaging_method=direct needs the redis backend")
+    cores = len(os.sched_getaffinity(0))
+    processes = cores if settings.processes == AUTO else int(settings.processes)
+    if backend == "memory" and processes > 1:
+        raise StartError(
+            f"{processes} processes need Redis between them: set redis_host, or leave out processes"
+        )
     if direct and not settings.token and not settings.insecure_no_token:
         # Also serve, which makes one where it is alone.
         raise StartError("messaging_method=direct needs a token for all nodes: set DSOCK_TOKEN")
@@ -71,17 +82,15 @@ def plan(role: Role, settings: Settings) -> Plan:
         if role == "api":
             raise StartError("the API needs a token: set DSOCK_TOKEN")
         settings, made = replace(settings, token=(secrets.token_urlsafe(24),)), True
-    return Plan(role, settings, "memory" if backend == "memory" else "redis", made)
+    return Plan(role, settings, "memory" if backend == "memory" else "redis", made, processes)
 
 
-async def run(plan: Plan, announce: Callable[[int], None]) -> None:
-    """Be this node until a signal says stop. `announce` is called with the port once the
-    node answers. Raises `StartError` when it cannot start."""
+async def run(plan: Plan, announce: Callable[[int], None], process: Process | None = None) -> None:
+    """Be this node, or one of its processes, until it has to stop. `announce` is called with
+    the port once it answers. Raises `StartError` when it cannot start."""
     raise_file_limit()
-    for warning in plan.settings.warnings():
-        log.warning(warning)
-    with StopSignals() as stop:
-        async with up(plan) as (node, port):
+    with process.orders() if process else StopSignals() as stop:
+        async with up(plan, process) as (node, port):
             log.info(
                 "listening",
                 role=plan.role,
@@ -90,39 +99,36 @@ async def run(plan: Plan, announce: Callable[[int], None]) -> None:
                 backend=plan.backend,
                 version=__version__,
             )
-            announce(port)
+            process.is_up() if process else announce(port)
             await stop.wait()
             await node.drain()
     log.info("stopped", role=plan.role)
 
 
 @asynccontextmanager
-async def up(plan: Plan) -> AsyncIterator[tuple[Node, int]]:
-    """A node that answers, and its port."""
-    settings, internal = plan.settings, None
+async def up(plan: Plan, process: Process | None = None) -> AsyncIterator[tuple[Node, int]]:
+    """A node that answers, or one of its processes, and its port."""
+    at = plan.settings.host, plan.settings.port, plan.settings.internal_port
     async with AsyncExitStack() as stack:
-        listening = stack.enter_context(bind(settings.host, settings.port))
-        if settings.internal_port is not None:
-            internal = stack.enter_context(bind(settings.host, settings.internal_port))
-        node = Node(plan, direct_port=(internal or listening).getsockname()[1])
+        sockets = process.sockets if process else stack.enter_context(listening(*at))
+        node = Node(plan, sockets, process)
+        if process:
+            await stack.enter_async_context(process.beating(node.state))
         await stack.enter_async_context(node.running())
-        if internal:
-            app = node.application([ping_route(), *node.internal_routes()])
-            await stack.enter_async_context(serving(app, internal, Rules()))
-        app = node.application(node.routes(with_internal=internal is None))
-        await stack.enter_async_context(serving(app, listening, node.rules()))
-        yield node, listening.getsockname()[1]
+        for sock, routes, rules in node.doors():
+            await stack.enter_async_context(serving(node.application(routes), sock, rules))
+        yield node, sockets.public.getsockname()[1]
 
 
 class Node:
-    """The parts of one node and how they hang together. `direct_port` is where APIs find it
-    if it takes direct messages and nothing else is set."""
+    """The parts of one node, or of one of its processes, and how they hang together."""
 
-    def __init__(self, plan: Plan, direct_port: int) -> None:
+    def __init__(self, plan: Plan, sockets: Sockets, process: Process | None) -> None:
         self._plan = plan
-        self._direct_port = direct_port
+        self._sockets = sockets
+        self._process = process
         self._settings = plan.settings
-        self._metrics = Metrics()
+        self._metrics = Metrics(process.totals if process else None)
         journal = Journal(log_requests=plan.settings.log_requests)
         self._notify: Notify = functools.partial(_tell, (self._metrics, journal))
         self._draining = False
@@ -161,6 +167,15 @@ class Node:
                 await membership.enter_async_context(worker.member_of(backend))
                 yield
 
+    def doors(self) -> Iterator[tuple[socket.socket, list[BaseRoute], Rules]]:
+        """Each socket and what answers there; where clients come in is last."""
+        sockets = self._sockets
+        if sockets.direct:
+            yield sockets.direct, [ping_route(), *self._direct_routes], Rules()
+        if sockets.internal:
+            yield sockets.internal, [ping_route(), *self.internal_routes()], Rules()
+        yield sockets.public, self.routes(with_internal=not sockets.internal), self.rules()
+
     def routes(self, with_internal: bool) -> list[BaseRoute]:
         """What answers on the public port."""
         assert self.backend
@@ -180,7 +195,7 @@ class Node:
     def internal_routes(self) -> list[BaseRoute]:
         """What answers on the internal port, or on the public one when there is none."""
         routes = internal_routes(self._readiness, self._metrics.expose)
-        return routes + self._direct_routes
+        return routes if self._sockets.direct else routes + self._direct_routes
 
     def application(self, routes: list[BaseRoute]) -> object:
         return application(routes, self._notify)
@@ -201,7 +216,16 @@ class Node:
             await self.worker.drain(self._settings.drain_duration)
             await self._membership.aclose()
 
+    def state(self) -> State:
+        """What the other processes of this node may know."""
+        ready = self._trouble() is None
+        return State(ready, self.worker.registry.sizes()) if self.worker else State(ready)
+
     def _readiness(self) -> DsockError | None:
+        trouble = self._trouble()
+        return self._process.readiness(self.state(), trouble) if self._process else trouble
+
+    def _trouble(self) -> DsockError | None:
         if self._draining:
             return ShuttingDown()
         if self._plan.role != "worker" and not (self.backend and self.backend.ready):
@@ -222,7 +246,7 @@ class Node:
         if settings.messaging_method == "direct" and role != "api":
             from dsock.backends.redis.direct.address import own_address
 
-            address = own_address(settings, self._direct_port)
+            address = own_address(settings, self._sockets.direct_port)
         async with RedisBackend.open(
             settings, self._notify, publishes=role != "worker", address=address
         ) as backend:

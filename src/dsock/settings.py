@@ -17,6 +17,7 @@ from dsock.values import (
     ORIGINS,
     PERIOD,
     PORT,
+    PROCESSES,
     SIZE,
     SWITCH,
     TEXT,
@@ -62,6 +63,12 @@ class Settings:
         "What API and workers share: memory (one process) or redis.",
         choice("memory", "redis"),
         shown="memory for serve without Redis options or direct messaging, else redis",
+    )
+    processes: int | str = _option(
+        "Processes that share the port, one for each core; auto: as many as it may use cores. "
+        "More than one need Redis.",
+        PROCESSES,
+        1,
     )
 
     redis_mode: str = _option(
@@ -132,10 +139,11 @@ class Settings:
         only="worker",
     )
     direct_message_port: int | None = _option(
-        "On which port the API reaches this worker, if messaging_method is direct.",
+        "On which port the API reaches this worker, if messaging_method is direct; with several "
+        "processes that of the first, the others have those after it.",
         PORT,
         None,
-        shown="internal_port, else port",
+        shown="internal_port, else port; with several processes a free one for each",
         only="worker",
     )
     ttl_duration: float = _option(

@@ -17,6 +17,7 @@ from dsock.errors import DsockError
 
 _ORIGIN = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://(\*\.)?[^/*\s]+")
 _ADDRESS = re.compile(r"(?:\[(?P<bracketed>[^\[\]]+)\]|(?P<host>[^:\[\]]*)):(?P<port>[^:]+)")
+AUTO = "auto"
 _UNITS = {"KiB": 2**10, "MiB": 2**20, "GiB": 2**30}
 
 
@@ -76,6 +77,14 @@ def _whole(text: str) -> int:
     if not text.isascii() or not text.isdigit():
         raise ValueError(f"not a whole number: {text!r}")
     return int(text)
+
+
+def _processes(text: str) -> int | str:
+    if text == AUTO:
+        return text
+    if not text.isdigit() or (number := _whole(text)) < 1:
+        raise ValueError(f"must be at least 1, or {AUTO}: {text!r}")
+    return number
 
 
 def _port(text: str) -> int:
@@ -180,6 +189,7 @@ def _origins(text: str) -> tuple[str, ...]:
 TEXT = Kind(str)
 SWITCH = Kind(_boolean, lambda value: str(value).lower(), bool)
 WHOLE = Kind(_whole, natural=int)
+PROCESSES = Kind(_processes, natural=int)
 PORT = Kind(_port, natural=int)
 ADDRESS = Kind(_address)
 SIZE = Kind(_size, _size_text, int)

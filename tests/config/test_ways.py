@@ -26,6 +26,7 @@ VALUES: dict[str, tuple[Any, Any]] = {
     "address": ("127.0.0.1:7001", ":7002"),
     "internal_port": (9001, 9002),
     "backend": ("redis", "memory"),
+    "processes": (4, "auto"),
     "redis_mode": ("sentinel", "cluster"),
     "redis_host": ("one:6379", "two:6379"),
     "redis_url": ("redis://one", "redis://two"),

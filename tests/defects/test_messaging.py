@@ -18,7 +18,7 @@ from dsock.backends.redis.pipe import Call, Pipe
 from dsock.command import MessageType, Send
 from dsock.target import ToUser
 from dsock.wire.codec import Letter, encode
-from dsock.worker import worker as worker_module
+from dsock.worker import turns
 from tests.support.cluster import JWT_SECRET, Cluster, redis_cluster
 from tests.support.crowd import Crowd
 from tests.support.eventually import eventually, holds_within
@@ -70,8 +70,8 @@ async def test_b33_b36_who_stays_gets_each_message_once_whoever_comes_and_goes(
     cluster: Cluster, crowd: Crowd, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # A message goes to one after the other, and people leave in between.
-    monkeypatch.setattr(worker_module, "SLICE", 0.0)
-    monkeypatch.setattr(worker_module, "_CHUNK", 1)
+    monkeypatch.setattr(turns, "SLICE", 0.0)
+    monkeypatch.setattr(turns, "CHUNK", 1)
     early = [await crowd.join("user", n % 2, channels="news") for n in range(VISITORS)]
     staying = [await crowd.join("user", n % 2, channels="news") for n in range(6)]
 

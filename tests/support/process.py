@@ -7,7 +7,7 @@ import os
 import re
 import signal
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 
 from dsock.node import Role
@@ -15,6 +15,8 @@ from tests.support.cluster import JWT_SECRET, TOKEN
 
 PATIENCE = 20.0
 """Seconds after which a wait for a process has failed."""
+
+DSOCK = (sys.executable, "-m", "dsock")
 
 _LISTENING = re.compile(r"event=.?listening.*\bport=(\d+)")
 
@@ -32,6 +34,10 @@ class Process:
         """Its address, once it answers."""
         async with asyncio.timeout(PATIENCE):
             return f"127.0.0.1:{await asyncio.shield(self._port)}"
+
+    @property
+    def pid(self) -> int:
+        return self._process.pid
 
     def signal(self, number: signal.Signals) -> None:
         self._process.send_signal(number)
@@ -68,7 +74,9 @@ class Process:
 
 
 @asynccontextmanager
-async def process(role: Role, **options: str) -> AsyncIterator[Process]:
+async def process(
+    role: Role, *, command: Sequence[str] = DSOCK, **options: str
+) -> AsyncIterator[Process]:
     """A node with these options, on a free port; killed at the end if it still runs."""
     environment = {name: text for name, text in os.environ.items() if "DSOCK" not in name}
     environment |= {"DSOCK_HOST": "127.0.0.1", "DSOCK_PORT": "0", "DSOCK_JWT_SECRET": JWT_SECRET}
@@ -79,7 +87,7 @@ async def process(role: Role, **options: str) -> AsyncIterator[Process]:
     environment |= {f"DSOCK_{name.upper()}": text for name, text in options.items()}
     started = Process(
         await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "dsock", role, "--no-config-file"),
+            *(*command, role, "--no-config-file"),
             env=environment,
             stdout=asyncio.subprocess.DEVNULL,
             stderr=asyncio.subprocess.PIPE,

@@ -12,6 +12,7 @@ import signal
 import socket
 from collections.abc import AsyncIterator, Generator
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from typing import Any
 
 import uvicorn
@@ -25,18 +26,37 @@ KEEP_ALIVE = 75
 """Seconds for which an idle HTTP connection is kept."""
 
 
-def bind(host: str, port: int) -> socket.socket:
-    """A bound TCP socket; with an empty host on all interfaces, IPv6 and IPv4.
+@dataclass(frozen=True, slots=True)
+class Sockets:
+    """Where a node listens. `direct` is for direct messages alone, where `public` and
+    `internal` are shared with other processes."""
+
+    public: socket.socket
+    internal: socket.socket | None = None
+    direct: socket.socket | None = None
+
+    def all(self) -> list[socket.socket]:
+        return [one for one in (self.public, self.internal, self.direct) if one]
+
+    @property
+    def direct_port(self) -> int:
+        """Where direct messages come in, if they do."""
+        port: int = (self.direct or self.internal or self.public).getsockname()[1]
+        return port
+
+
+def bind(host: str, port: int, *, shared: bool = False) -> socket.socket:
+    """A bound TCP socket; with an empty host on all interfaces, IPv6 and IPv4. The port of
+    one that is `shared` may be bound again by others that are.
 
     Raises `StartError` with one line that says what is in the way.
     """
+    create = functools.partial(socket.create_server, backlog=BACKLOG, reuse_port=shared)
     try:
         if not host and socket.has_dualstack_ipv6():
-            return socket.create_server(
-                ("", port), family=socket.AF_INET6, dualstack_ipv6=True, backlog=BACKLOG
-            )
+            return create(("", port), family=socket.AF_INET6, dualstack_ipv6=True)
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
-        return socket.create_server((host, port), family=family, backlog=BACKLOG)
+        return create((host, port), family=family)
     except OSError as error:
         if error.errno == errno.EADDRINUSE:
             raise StartError(f"port {port} is in use") from None
@@ -44,6 +64,17 @@ def bind(host: str, port: int) -> socket.socket:
         # The text of others names the address once more.
         reason = os.strerror(number) if number > 0 else str(error).partition(" (while")[0]
         raise StartError(f"cannot listen on {host or '*'}:{port}: {reason}") from None
+
+
+@contextlib.contextmanager
+def listening(host: str, port: int, internal_port: int | None) -> Generator[Sockets, None, None]:
+    """The sockets of a node that is one process. Raises `StartError`."""
+    with bind(host, port) as public:
+        if internal_port is None:
+            yield Sockets(public)
+            return
+        with bind(host, internal_port) as internal:
+            yield Sockets(public, internal)
 
 
 def raise_file_limit() -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import sys
 
 import structlog
@@ -11,9 +12,10 @@ from dsock import events
 from dsock.events import Event
 
 
-def configure(debug: bool) -> None:
+def configure(debug: bool, process: int | None = None) -> None:
     """Log to standard error as `time level event key=value`, this program and its libraries
-    alike."""
+    alike. The lines of one of several processes say which (`process`)."""
+    named = {} if process is None else {"process": process, "pid": os.getpid()}
     shared: list[structlog.typing.Processor] = [
         structlog.contextvars.merge_contextvars,
         structlog.stdlib.add_log_level,
@@ -34,8 +36,10 @@ def configure(debug: bool) -> None:
             foreign_pre_chain=shared,
             processors=[
                 structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+                # Here, since loggers that were used before the fork know no newer step.
+                lambda logger, method, line: {**named, **line},
                 structlog.processors.LogfmtRenderer(
-                    key_order=["timestamp", "level", "event"], bool_as_flag=False
+                    key_order=["timestamp", "level", "event", *named], bool_as_flag=False
                 ),
             ],
         )

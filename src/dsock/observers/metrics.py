@@ -16,17 +16,20 @@ from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 
 from dsock import __version__, events
 from dsock.events import Event
+from dsock.observers.totals import Totals
 
 _LATENCY_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5)
 
 
 class Metrics:
-    """What has happened on this node, for `/metrics`."""
+    """What has happened on this node, for `/metrics`: here, or with `totals` in all of its
+    processes."""
 
-    def __init__(self) -> None:
+    def __init__(self, totals: Totals | None = None) -> None:
+        self._totals = totals
         self._registry = registry = CollectorRegistry()
-        ProcessCollector(registry=registry)
-        Info("dsock", "Version", registry=registry).info({"version": __version__})
+        self._shown = totals.registry() if totals else registry
+        Info("dsock", "Version", registry=self._shown).info({"version": __version__})
 
         def counter(name: str, text: str, *labels: str) -> Counter:
             return Counter(f"dsock_{name}", text, labels, registry=registry)
@@ -45,10 +48,13 @@ class Metrics:
         self._methods_differ = counter(
             "methods_differ", "Times an API and a worker were set to different messaging methods"
         )
-        self._reached = Gauge(
-            "dsock_backend_reached", "Whether the backend is in reach", registry=registry
-        )
-        self._reached.set(1)
+        if totals:
+            self._reach: Callable[[bool], None] = totals.reached
+        else:
+            ProcessCollector(registry=registry)
+            text = "Whether the backend is in reach"
+            self._reach = Gauge("dsock_backend_reached", text, registry=registry).set
+        self._reach(True)
         self._requests = Histogram(
             "dsock_request_seconds",
             "HTTP requests",
@@ -59,6 +65,8 @@ class Metrics:
 
     def watch(self, sizes: Callable[[], tuple[int, int, int]]) -> None:
         """Show how many connections, users and channels a worker has."""
+        if self._totals:
+            return  # They have it from all processes.
 
         def show(index: int, name: str) -> None:
             gauge = Gauge(f"dsock_{name}", f"{name.capitalize()} here", registry=self._registry)
@@ -69,7 +77,7 @@ class Metrics:
 
     def expose(self) -> tuple[bytes, str]:
         """The metrics as text, and its content type."""
-        return generate_latest(self._registry), CONTENT_TYPE_LATEST
+        return generate_latest(self._shown), CONTENT_TYPE_LATEST
 
     def __call__(self, event: Event) -> None:
         match event:
@@ -94,7 +102,7 @@ class Metrics:
             case events.PayloadDropped():
                 self._unreadable.inc()
             case events.BackendReached(reached):
-                self._reached.set(reached)
+                self._reach(reached)
             case events.WorkerGone():
                 self._workers_gone.inc()
             case events.MethodsDiffer():

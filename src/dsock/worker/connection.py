@@ -60,8 +60,9 @@ class Owner(Protocol):
 class Connection(asyncio.Protocol):
     """A connection is pending, then open, then has said `goodbye`; or skips the middle.
 
-    While it is pending, frames wait in it; `flowing` means that a frame may be written
-    straight to `transport`: it is open, and no more than `send_buffer_limit` waits.
+    Frames wait in its `outbox`: for the end of the turn, or while it is pending for the 101.
+    `flowing` means that it takes more of them: it is open, and no more than
+    `send_buffer_limit` waits in `transport`.
     """
 
     __slots__ = (
@@ -71,7 +72,6 @@ class Connection(asyncio.Protocol):
         "_owner",
         "_reader",
         "_text",
-        "_waiting",
         "_waiting_size",
         "channels",
         "deflates",
@@ -79,11 +79,13 @@ class Connection(asyncio.Protocol):
         "goodbye",
         "id",
         "last_ping",
+        "outbox",
         "ping_slot",
         "pinged_at",
         "session",
         "transport",
         "user",
+        "was_open",
     )
 
     transport: asyncio.Transport
@@ -108,12 +110,14 @@ class Connection(asyncio.Protocol):
         self.deflates = deflates
         """Whether the client takes messages that are compressed."""
         self.flowing = False
+        self.outbox: list[bytes] = []
+        self.was_open = False
+        """Whether the client ever had its 101."""
         self.goodbye: Goodbye | None = None
         self.pinged_at: float | None = None
         """When the ping went out that was not answered yet, by the loop's clock."""
         self.ping_slot = -1
         self._owner = owner
-        self._waiting: list[bytes] | None = []
         self._waiting_size = 0
         self._inflate_bits = 0
         self._reader: FrameReader | None = None
@@ -126,17 +130,12 @@ class Connection(asyncio.Protocol):
     @property
     def pending(self) -> bool:
         """Whether this is between its claim and its 101."""
-        return self._waiting is not None and self.goodbye is None
+        return not self.was_open and self.goodbye is None
 
     @property
     def is_open(self) -> bool:
         """Whether the client has its 101 and nobody has said goodbye."""
-        return self._waiting is None and self.goodbye is None
-
-    @property
-    def was_open(self) -> bool:
-        """Whether the client ever had its 101."""
-        return self._waiting is None
+        return self.was_open and self.goodbye is None
 
     def opened(self, transport: asyncio.Transport, head: bytes, inflate_bits: int) -> None:
         """The client is in: write the 101 and the frames that waited. `inflate_bits` is the
@@ -145,17 +144,25 @@ class Connection(asyncio.Protocol):
         self._inflate_bits = inflate_bits
         limit = self._owner.send_buffer_limit
         transport.set_write_buffer_limits(high=limit, low=limit)
-        waiting, self._waiting = self._waiting or [], None
-        self.flowing = True
-        transport.write(b"".join((head, *waiting)))
+        self.flowing = self.was_open = True
+        self.outbox.insert(0, head)
+        self.flush()
+
+    def flush(self) -> None:
+        """Write what waits in the outbox."""
+        if self.outbox:
+            # One is the usual number, and joining would copy it.
+            frames = self.outbox
+            self.transport.write(frames[0] if len(frames) == 1 else b"".join(frames))
+            frames.clear()
 
     def hold(self, frame: bytes) -> bool:
         """Take a frame while not `flowing`: it waits for the 101, or the client is too slow
         and is closed. Says whether the frame was refused for that."""
         if self.goodbye is not None:
             return False
-        if self._waiting is not None and self._waiting_size <= self._owner.send_buffer_limit:
-            self._waiting.append(frame)
+        if not self.was_open and self._waiting_size <= self._owner.send_buffer_limit:
+            self.outbox.append(frame)
             self._waiting_size += len(frame)
             return False
         self.close(Goodbye.TOO_SLOW)
@@ -221,8 +228,10 @@ class Connection(asyncio.Protocol):
         if self.goodbye is None:
             self.goodbye = goodbye
             self.flowing = False
-            if self._waiting:
-                self._waiting.clear()
+            # What was taken leaves before the close frame, behind which nothing may come.
+            if self.was_open and not self.transport.is_closing():
+                self.flush()
+            self.outbox.clear()
             self._owner.left(self)
 
     def _ensure_reader(self) -> FrameReader:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
+from functools import partial
 
 from dsock.backends.base import Answered, Backend, Membership
 from dsock.close import Goodbye
@@ -22,28 +22,17 @@ from dsock.report import Outcome
 from dsock.target import Target
 from dsock.worker.connection import Connection
 from dsock.worker.frames import Frames
+from dsock.worker.outgoing import Outgoing
 from dsock.worker.pulse import Pulse
 from dsock.worker.registry import Registry
-
-SLICE = 0.008
-"""Seconds for which commands may hold the loop at a time."""
-
-_CHUNK = 64
-"""Connections between two looks at the clock."""
+from dsock.worker.turns import Act, Turns
 
 _DRAIN_STEP = 0.05
 """Seconds between two groups of clients that are closed at shutdown."""
 
-Act = Callable[[Sequence[Connection]], Outcome]
-"""What a command does to some of its connections."""
-
 
 class Worker:
-    """All connections of this node, and the one place where commands meet them.
-
-    A command is carried out at once when it can be; what a turn of the loop has no time for
-    waits in `_queue`, and nothing overtakes it.
-    """
+    """All connections of this node, and the one place where commands meet them."""
 
     def __init__(
         self,
@@ -71,9 +60,8 @@ class Worker:
         )
         self._notify = notify
         self._loop = asyncio.get_running_loop()
-        self._queue: deque[tuple[Command, Answered]] = deque()
-        self._current: _Job | None = None
-        self._turn_ends: float | None = None
+        self._outgoing = Outgoing()
+        self._turns = Turns(self._begin, self._outgoing)
         self._leaving: set[Connection] = set()
         self._nobody_leaving = asyncio.Event()
 
@@ -96,11 +84,7 @@ class Worker:
 
     def submit(self, command: Command, answered: Answered) -> None:
         """Carry out a command after all that were submitted before it."""
-        self._queue.append((command, answered))
-        if self._turn_ends is None:
-            self._next_turn()
-        elif time.perf_counter() < self._turn_ends:
-            self._run(self._turn_ends)
+        self._turns.submit(command, partial(self._applied, answered))
 
     def select(self, target: Target) -> Sequence[Connection]:
         return self.registry.select(target)
@@ -187,40 +171,24 @@ class Worker:
 
     # --- commands ------------------------------------------------------------------------
 
-    def _next_turn(self) -> None:
-        if self._queue or self._current:
-            self._turn_ends = time.perf_counter() + SLICE
-            self._loop.call_soon(self._next_turn)
-            self._run(self._turn_ends)
-        else:
-            self._turn_ends = None
-
-    def _run(self, end: float) -> None:
-        while self._current or self._queue:
-            if self._current is None:
-                command, answered = self._queue.popleft()
-                receivers = self.registry.select(command.target)
-                self._current = _Job(receivers, self._act(command), answered)
-            job = self._current
-            while job.advance():
-                if time.perf_counter() >= end:
-                    return
-            self._current = None
-            self._notify(CommandApplied(*job.outcome))
-            job.answered(job.outcome)
-            if time.perf_counter() >= end:
-                return
+    def _begin(self, command: Command) -> tuple[Sequence[Connection], Act]:
+        return self.registry.select(command.target), self._act(command)
 
     def _act(self, command: Command) -> Act:
         match command:
             case Send(_, type, body):
-                return _sender(Frames(type, body, self.compress_from))
+                self._outgoing.count(len(body))
+                return partial(self._outgoing.put, Frames(type, body, self.compress_from))
             case Disconnect():
                 return self._each(lambda connection: connection.close(Goodbye.DISCONNECTED))
             case Subscribe(_, channel):
                 return self._each(lambda connection: self.subscribe(connection, channel))
             case Unsubscribe(_, channel):
                 return self._each(lambda connection: self.unsubscribe(connection, channel))
+
+    def _applied(self, answered: Answered, outcome: Outcome) -> None:
+        self._notify(CommandApplied(*outcome))
+        answered(outcome)
 
     def _each(self, do: Callable[[Connection], None]) -> Act:
         def act(connections: Sequence[Connection]) -> Outcome:
@@ -231,43 +199,3 @@ class Worker:
             return Outcome(matched)
 
         return act
-
-
-def _sender(frames: Frames) -> Act:
-    def act(connections: Sequence[Connection]) -> Outcome:
-        # The hot path: one write per receiver, and nothing else.
-        taken = dropped = 0
-        plain = frames.plain
-        for connection in connections:
-            frame = frames.deflated() if connection.deflates else plain
-            if connection.flowing:
-                connection.transport.write(frame)
-                taken += 1
-            else:
-                dropped += connection.hold(frame)
-        return Outcome(taken, dropped)
-
-    return act
-
-
-class _Job:
-    """A command on its way through its connections, some at a time."""
-
-    __slots__ = ("_act", "_done", "_receivers", "answered", "outcome")
-
-    def __init__(self, receivers: Sequence[Connection], act: Act, answered: Answered) -> None:
-        self.answered = answered
-        self.outcome = Outcome()
-        self._receivers = receivers
-        self._act = act
-        self._done = 0
-
-    def advance(self) -> bool:
-        """Go on with the next connections; says whether any are left."""
-        start, self._done = self._done, self._done + _CHUNK
-        part = self._receivers[start : self._done]
-        connections, dropped = self._act(part)
-        self.outcome = Outcome(
-            self.outcome.connections + connections, self.outcome.dropped + dropped
-        )
-        return self._done < len(self._receivers)

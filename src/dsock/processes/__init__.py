@@ -1,0 +1,1 @@
+"""Several processes as one node: a parent that starts and watches them, and what they share."""

@@ -1,0 +1,97 @@
+"""When commands are carried out: in order, and never for so long that the loop stands still."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+
+from dsock.backends.base import Answered
+from dsock.command import Command
+from dsock.report import Outcome
+from dsock.worker.connection import Connection
+from dsock.worker.outgoing import CHUNK, Outgoing
+
+SLICE = 0.008
+"""Seconds for which commands and their writes may hold the loop at a time."""
+
+Act = Callable[[Sequence[Connection]], Outcome]
+"""What a command does to some of its connections."""
+
+Begin = Callable[[Command], tuple[Sequence[Connection], Act]]
+"""Takes a command whose turn has come; returns its connections, and what is done to them."""
+
+
+class Turns:
+    """A command is carried out at once when it can be; what one turn of the loop has no
+    time for waits for the next, and nothing overtakes it. What a turn has put into
+    `outgoing` is written at the beginning of the next: so many messages are one write."""
+
+    def __init__(self, begin: Begin, outgoing: Outgoing) -> None:
+        self._begin = begin
+        self._outgoing = outgoing
+        self._loop = asyncio.get_running_loop()
+        self._queue: deque[tuple[Command, Answered]] = deque()
+        self._current: _Job | None = None
+        self._ends: float | None = None
+        """When this turn may carry out no more commands; None: nothing waits for the next."""
+
+    def submit(self, command: Command, answered: Answered) -> None:
+        """Carry out a command after all that were submitted before it."""
+        self._queue.append((command, answered))
+        now = time.perf_counter()
+        if self._ends is None:
+            self._ends = now + SLICE / 2
+            self._loop.call_soon(self._next)
+        if now < self._ends:
+            self._run(self._ends)
+
+    def _next(self) -> None:
+        # Half is for commands, so that those that came meanwhile join the writes.
+        start = time.perf_counter()
+        self._ends = start + SLICE / 2
+        self._run(self._ends)
+        self._outgoing.flush(start + SLICE)
+        if self._queue or self._current or self._outgoing:
+            self._loop.call_soon(self._next)
+        else:
+            self._ends = None
+
+    def _run(self, end: float) -> None:
+        while self._current or self._queue:
+            if self._current is None:
+                if self._outgoing.full:
+                    return
+                command, answered = self._queue.popleft()
+                self._current = _Job(*self._begin(command), answered)
+            job = self._current
+            while job.advance():
+                if time.perf_counter() >= end:
+                    return
+            self._current = None
+            job.answered(job.outcome)
+            if time.perf_counter() >= end:
+                return
+
+
+class _Job:
+    """A command on its way through its connections, some at a time."""
+
+    __slots__ = ("_act", "_done", "_receivers", "answered", "outcome")
+
+    def __init__(self, receivers: Sequence[Connection], act: Act, answered: Answered) -> None:
+        self.answered = answered
+        self.outcome = Outcome()
+        self._receivers = receivers
+        self._act = act
+        self._done = 0
+
+    def advance(self) -> bool:
+        """Go on with the next connections; says whether any are left."""
+        start, self._done = self._done, self._done + CHUNK
+        connections, dropped = self._act(self._receivers[start : self._done])
+        self.outcome = Outcome(
+            self.outcome.connections + connections, self.outcome.dropped + dropped
+        )
+        return self._done < len(self._receivers)

@@ -1,0 +1,212 @@
+"""Commands and their writes, turn by turn of the event loop: with transports that count."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Sequence
+from typing import cast
+
+import pytest
+
+from dsock.close import Goodbye
+from dsock.command import Disconnect, MessageType, Send
+from dsock.events import Event
+from dsock.report import Outcome
+from dsock.target import ToChannel, ToUser
+from dsock.worker import turns
+from dsock.worker.connection import Connection
+from dsock.worker.frames import encode_frame
+from dsock.worker.outgoing import JOIN_LIMIT
+from dsock.worker.worker import Worker
+
+HEAD = b"101"
+LIMIT = 2**20
+
+
+class CountingTransport:
+    """Takes what is written, and notes each write. After `room` bytes it is full."""
+
+    def __init__(self, room: int = 2**40) -> None:
+        self.writes: list[bytes] = []
+        self.connection: Connection | None = None
+        self._room = room
+
+    def write(self, data: bytes) -> None:
+        self.writes.append(data)
+        self._room -= len(data)
+        if self._room < 0 and self.connection:
+            self.connection.pause_writing()
+
+    def is_closing(self) -> bool:
+        return False
+
+    def set_write_buffer_limits(self, high: int, low: int) -> None: ...
+    def pause_reading(self) -> None: ...
+    def resume_reading(self) -> None: ...
+    def close(self) -> None: ...
+    def abort(self) -> None: ...
+
+
+class Crowd:
+    """A worker, and clients on transports that count."""
+
+    def __init__(self) -> None:
+        self.events: list[Event] = []
+        self.worker = Worker(
+            self.events.append,
+            send_buffer_limit=LIMIT,
+            max_client_message_size=LIMIT,
+            compress_from=None,
+            ping_interval=60,
+            ping_timeout=20,
+            send_timeout=10,
+        )
+
+    def join(self, user: str, *channels: str, room: int = 2**40) -> CountingTransport:
+        transport = CountingTransport(room)
+        connection = Connection(self.worker, f"id-of-{user}", user, None, channels)
+        transport.connection = connection
+        self.worker.registry.add(connection)
+        connection.opened(cast(asyncio.Transport, transport), HEAD, 0)
+        transport.writes.clear()
+        return transport
+
+    def send(self, target: ToUser | ToChannel, *bodies: bytes) -> list[Outcome]:
+        """Send these at once; what is known of them at once."""
+        outcomes: list[Outcome] = []
+        for body in bodies:
+            self.worker.submit(Send(target, MessageType.TEXT, body), outcomes.append)
+        return outcomes
+
+
+async def all_out(transports: Sequence[CountingTransport], frames: Sequence[bytes]) -> None:
+    """Wait until each has just these bytes."""
+    expected = b"".join(frames)
+    while any(b"".join(one.writes) != expected for one in transports):
+        assert all(expected.startswith(b"".join(one.writes)) for one in transports)
+        await asyncio.sleep(0)
+
+
+def frames(*bodies: bytes) -> list[bytes]:
+    return [encode_frame(MessageType.TEXT, body) for body in bodies]
+
+
+@pytest.fixture
+async def crowd() -> Crowd:
+    return Crowd()
+
+
+async def test_messages_of_one_turn_leave_in_one_write_a_connection(crowd: Crowd) -> None:
+    members = [crowd.join(f"user{n}", "news") for n in range(100)]
+    assert len(crowd.send(ToChannel("news"), b"a", b"b", b"c")) == 3
+    await all_out(members, frames(b"a", b"b", b"c"))
+    assert all(len(one.writes) == 1 for one in members)
+
+
+async def test_messages_by_different_ways_are_joined_in_the_order_of_the_calls(
+    crowd: Crowd,
+) -> None:
+    one = crowd.join("42", "news", "sport")
+    crowd.send(ToChannel("news"), b"a")
+    crowd.send(ToUser("42"), b"b")
+    crowd.send(ToChannel("sport"), b"c")
+    crowd.send(ToChannel("news"), b"d")
+    await all_out([one], frames(b"a", b"b", b"c", b"d"))
+    assert len(one.writes) == 1
+
+
+async def test_a_large_message_leaves_before_more_are_taken(crowd: Crowd) -> None:
+    one = crowd.join("42")
+    large = b"x" * JOIN_LIMIT
+    answered = crowd.send(ToUser("42"), large, b"after")
+    assert len(answered) == 1
+    await all_out([one], frames(large, b"after"))
+    assert len(one.writes) == 2
+
+
+async def test_small_messages_without_end_wait_for_no_more_than_the_limit(crowd: Crowd) -> None:
+    one = crowd.join("42")
+    bodies = [str(n).encode() * 1000 for n in range(1000)]
+    crowd.send(ToUser("42"), *bodies)
+    await all_out([one], frames(*bodies))
+    longest = max(map(len, bodies))
+    assert max(map(len, one.writes)) <= JOIN_LIMIT + 2 * longest
+
+
+async def test_a_goodbye_comes_after_what_was_taken_before_it(crowd: Crowd) -> None:
+    one = crowd.join("42")
+    crowd.send(ToUser("42"), b"a", b"b")
+    crowd.worker.submit(Disconnect(ToUser("42")), lambda _: None)
+    crowd.send(ToUser("42"), b"too late")
+    (messages, close) = one.writes
+    assert messages == b"".join(frames(b"a", b"b"))
+    assert close[2:4] == Goodbye.DISCONNECTED.code.to_bytes(2, "big")
+    await asyncio.sleep(0)
+    assert len(one.writes) == 2
+
+
+async def test_who_is_full_refuses_the_next_message_and_takes_what_was_promised(
+    crowd: Crowd,
+) -> None:
+    slow, quick = crowd.join("slow", "news", room=len(HEAD)), crowd.join("quick", "news")
+    assert crowd.send(ToChannel("news"), b"a") == [Outcome(2, 0)]
+    await all_out([slow, quick], frames(b"a"))
+    assert crowd.send(ToChannel("news"), b"b") == [Outcome(1, 1)]
+    await all_out([quick], frames(b"a", b"b"))
+
+
+async def test_a_fan_out_lets_others_in_between_and_changes_no_order(
+    crowd: Crowd, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(turns, "SLICE", 0.0)
+    members = [crowd.join(f"user{n}", "news") for n in range(1000)]
+    between = 0
+
+    async def someone_else() -> None:
+        nonlocal between
+        while True:
+            between += 1
+            await asyncio.sleep(0)
+
+    other = asyncio.create_task(someone_else())
+    crowd.send(ToChannel("news"), b"a")
+    crowd.send(ToUser("user7"), b"b")
+    crowd.send(ToChannel("news"), b"c")
+    others = [one for n, one in enumerate(members) if n != 7]
+    await all_out(others, frames(b"a", b"c"))
+    await all_out([members[7]], frames(b"a", b"b", b"c"))
+    other.cancel()
+    assert between > 10
+
+
+async def test_the_loop_is_never_held_for_much_longer_than_a_slice(
+    crowd: Crowd, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    members = [crowd.join(f"user{n}", "news") for n in range(640)]
+    now = 0.0
+
+    def clock() -> float:
+        return now
+
+    def slow_write(_: CountingTransport, data: bytes) -> None:
+        nonlocal now
+        now += 0.0001
+
+    monkeypatch.setattr(time, "perf_counter", clock)
+    monkeypatch.setattr(CountingTransport, "write", slow_write)
+    crowd.send(ToChannel("news"), b"a")
+    longest = 0.0
+    while now < 0.0001 * len(members):
+        before = now
+        await asyncio.sleep(0)
+        longest = max(longest, now - before)
+    # At most one group of connections more.
+    assert turns.SLICE <= longest < turns.SLICE + 0.0001 * 65
+
+
+async def test_messages_to_nobody_stop_nobody(crowd: Crowd) -> None:
+    one = crowd.join("42")
+    crowd.send(ToUser("nobody"), b"x" * JOIN_LIMIT, b"x" * JOIN_LIMIT)
+    crowd.send(ToUser("42"), b"a")
+    await all_out([one], frames(b"a"))
