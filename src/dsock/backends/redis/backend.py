@@ -94,6 +94,10 @@ class RedisBackend:
             try:
                 await self._topology.open()
                 await asyncio.gather(*self._writes.everywhere("PING"))
+                if self._keys.shared and "redis_mode:cluster" in await self._writes.call(
+                    "INFO", "server"
+                ):
+                    raise StartError(_is_clustered(settings))
                 await self._watch.look()
             except Unavailable as error:
                 raise StartError(_unreachable(settings, error)) from None
@@ -187,7 +191,7 @@ def _unreachable(settings: Settings, error: Unavailable) -> str:
     if isinstance(cause, NotThere):
         return str(cause)
     if isinstance(cause, MovedError):
-        return f"Redis at {where} is a node of a Cluster: set redis_mode=cluster"
+        return _is_clustered(settings)
     if isinstance(cause, AuthenticationError):
         return f"Redis at {where} refuses the user or password"
     if isinstance(cause, ResponseError):
@@ -200,6 +204,10 @@ def _unreachable(settings: Settings, error: Unavailable) -> str:
             return f"cannot reach Redis at {where}: {one.strerror}"
     hint = " (is it one with TLS, and are you meant to use it?)" if settings.redis_tls else ""
     return f"cannot reach Redis at {where}: no answer in time{hint}"
+
+
+def _is_clustered(settings: Settings) -> str:
+    return f"Redis at {shown_address(settings)} is a node of a Cluster: set redis_mode=cluster"
 
 
 def _causes(error: BaseException | None) -> Iterator[BaseException]:
