@@ -13,6 +13,7 @@ from tests.support.redis_server import RedisServer
 from tests.support.sentinels import WatchedRedis
 
 PROMOTED, RESUMED = 20.0, 10.0
+NOTICED = 5.0
 AFTER_WAKING = 5.0
 """Seconds in which an old master that wakes must not be noticed."""
 
@@ -26,6 +27,12 @@ def servers() -> Iterator[WatchedRedis]:
 def is_replica(server: RedisServer) -> bool:
     with server.client() as client:
         return bool(client.role()[0] == "slave")
+
+
+def heard_at(server: RedisServer) -> set[str]:
+    """The channels to which anybody is subscribed."""
+    with server.client() as client:
+        return set(client.pubsub_channels())
 
 
 @pytest.mark.parametrize("frozen", [False, True])
@@ -63,7 +70,9 @@ async def test_a_master_that_was_demoted_in_good_order_is_left_for_the_new_one(
         old = servers.master()
         with servers.sentinels[0].client() as client:
             client.sentinel_failover("dsock-master")
-        await eventually(lambda: is_replica(old), PROMOTED)
+        await eventually(lambda: servers.master() is not old, PROMOTED)
+        # It still takes writes, until the Sentinels tell it.
+        await eventually(lambda: heard_at(old) == {"__sentinel__:hello"}, NOTICED)
         await eventually(teller.tell, RESUMED)
         await eventually(lambda: all_ready(cluster), RESUMED)
         await teller.check()

@@ -93,12 +93,13 @@ class RedisBackend:
         try:
             try:
                 await self._topology.open()
-                await asyncio.gather(*self._writes.everywhere("PING"))
-                if self._keys.shared and "redis_mode:cluster" in await self._writes.call(
-                    "INFO", "server"
-                ):
+                _, facts, *_ = await asyncio.gather(
+                    self._watch.look(),
+                    self._writes.everywhere("INFO", "server")[0],
+                    *self._writes.everywhere("PING"),
+                )
+                if self._keys.shared and "redis_mode:cluster" in facts:
                     raise StartError(_is_clustered(settings))
-                await self._watch.look()
             except Unavailable as error:
                 raise StartError(_unreachable(settings, error)) from None
             tasks = [self._watch.run()]

@@ -61,6 +61,7 @@ class Pipe:
         self._max_retries = max_retries
         self._changed = changed
         self._connection: AbstractConnection | None = None
+        self._outdated = False
         self._trouble: BaseException | None = None
         self._failures = 0
         self._exchanging: asyncio.Timeout | None = None
@@ -92,6 +93,11 @@ class Pipe:
 
     def check(self) -> list[Reply]:
         return []
+
+    def connect_anew(self) -> None:
+        """Use another connection from the next exchange on: another server is the right
+        one."""
+        self._outdated = True
 
     async def close(self) -> None:
         waiting = [call.reply for call in self._queue]
@@ -181,7 +187,10 @@ class Pipe:
         return []
 
     async def _ensure_connection(self) -> AbstractConnection:
+        if self._outdated:
+            await self._disconnect()
         if self._connection is None:
+            self._outdated = False
             self._connection = await self._connect()
             self.connects += 1
         return self._connection
