@@ -27,7 +27,7 @@ FEW, MANY = 10, 200
 
 @pytest.fixture(autouse=True)
 def _counted(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("dsock.backends.redis.topology.Pipe", CountedPipe)
+    monkeypatch.setattr("dsock.backends.redis.one_server.Pipe", CountedPipe)
 
 
 @asynccontextmanager
