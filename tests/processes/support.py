@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import re
+import signal
 import socket
 import sys
 from collections.abc import AsyncIterator, Callable, Sequence
@@ -87,7 +89,12 @@ async def begun(
         **options,
     }
     async with process(role, command=command, **given) as parent:
-        yield Family(parent)
+        try:
+            yield Family(parent)
+        finally:
+            # Who still stands still would not notice that the parent goes.
+            for pid in children(parent.pid):
+                os.kill(pid, signal.SIGCONT)
 
 
 @asynccontextmanager
@@ -164,7 +171,10 @@ def is_alive(pid: int) -> bool:
 
 def children(pid: int) -> list[int]:
     """The processes that this one has started and that are still there."""
-    return [int(one) for one in system(pid, f"task/{pid}/children").split()]
+    try:
+        return [int(one) for one in system(pid, f"task/{pid}/children").split()]
+    except FileNotFoundError:
+        return []
 
 
 def free_ports() -> int:

@@ -110,7 +110,7 @@ async def test_the_parent_has_one_thread_and_its_processes_may_open_all_files(
 async def test_each_line_of_a_log_says_which_process_wrote_it(redis: RedisServer) -> None:
     async with family("worker", 2, redis) as workers:
         lines = workers.said("event=announced")
-        assert len(lines) == 2
+        assert (len(lines), sorted(workers.pids)) == (2, [0, 1])
         for index, pid in workers.pids.items():
             assert any(f" process={index} pid={pid} " in line for line in lines)
         assert await figure(workers.address, "dsock_process_restarts_total") == 0

@@ -67,7 +67,7 @@ def bind(host: str, port: int, *, shared: bool = False, listen: bool = True) -> 
         if error.errno == errno.EADDRINUSE:
             raise StartError(f"port {port} is in use") from None
         number = error.errno or 0
-        reason = os.strerror(number) if number > 0 else str(error)
+        reason = os.strerror(number) if number > 0 else error.strerror
         raise StartError(f"cannot listen on {host or '*'}:{port}: {reason}") from None
     return sock
 
