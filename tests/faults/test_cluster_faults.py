@@ -63,7 +63,7 @@ async def a_lost_master(servers: ClusteredRedis, what: str, frozen: bool) -> Non
 
 
 @pytest.mark.parametrize("what", ["workers", "channel-workers:news", "mailbox"])
-async def test_delivery_resumes_by_itself_when_a_master_is_killed(
+async def test_b81_delivery_resumes_by_itself_when_a_master_is_killed(
     servers: ClusteredRedis, what: str
 ) -> None:
     await a_lost_master(servers, what, frozen=False)

@@ -36,7 +36,7 @@ def heard_at(server: RedisServer) -> set[str]:
 
 
 @pytest.mark.parametrize("frozen", [False, True])
-async def test_delivery_resumes_by_itself_when_the_sentinels_have_named_another_master(
+async def test_b81_delivery_resumes_by_itself_when_the_sentinels_have_named_another_master(
     servers: WatchedRedis, frozen: bool
 ) -> None:
     async with cluster_with(**servers.options) as cluster, audience(cluster) as listeners:

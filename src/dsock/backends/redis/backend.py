@@ -98,7 +98,7 @@ class RedisBackend:
                     self._writes.everywhere("INFO", "server")[0],
                     *self._writes.everywhere("PING"),
                 )
-                if self._keys.shared and "redis_mode:cluster" in facts:
+                if self._keys.shared and "_mode:cluster" in facts:
                     raise StartError(_is_clustered(settings))
             except Unavailable as error:
                 raise StartError(_unreachable(settings, error)) from None
