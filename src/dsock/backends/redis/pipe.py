@@ -61,8 +61,10 @@ class Pipe:
         self._max_retries = max_retries
         self._changed = changed
         self._connection: AbstractConnection | None = None
+        self._outdated = False
         self._trouble: BaseException | None = None
         self._failures = 0
+        self._exchanging: asyncio.Timeout | None = None
         self._refusals: set[str] = set()
         self._queue: deque[Call] = deque()
         self._asked = asyncio.Event()
@@ -91,6 +93,11 @@ class Pipe:
 
     def check(self) -> list[Reply]:
         return []
+
+    def connect_anew(self) -> None:
+        """Use another connection from the next exchange on: another server is the right
+        one."""
+        self._outdated = True
 
     async def close(self) -> None:
         waiting = [call.reply for call in self._queue]
@@ -148,7 +155,7 @@ class Pipe:
             return []
         sent = answered = 0
         try:
-            async with asyncio.timeout_at(batch[0].deadline):
+            async with asyncio.timeout_at(batch[0].deadline) as self._exchanging:
                 connection = await self._ensure_connection()
                 packed = connection.pack_commands([call.command for call in batch])
                 sent = len(batch)
@@ -180,7 +187,10 @@ class Pipe:
         return []
 
     async def _ensure_connection(self) -> AbstractConnection:
+        if self._outdated:
+            await self._disconnect()
         if self._connection is None:
+            self._outdated = False
             self._connection = await self._connect()
             self.connects += 1
         return self._connection

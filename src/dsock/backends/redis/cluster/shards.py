@@ -48,7 +48,7 @@ class Shards:
         self._trouble: BaseException | None = None
         self._tasks: set[asyncio.Task[None]] = set()
         self._loop = asyncio.get_running_loop()
-        slots.changed.append(self._look_round)
+        slots.followers.append(self)
 
     @property
     def connects(self) -> int:
@@ -83,7 +83,7 @@ class Shards:
         return self.everywhere("PING")
 
     async def close(self) -> None:
-        self._slots.changed.remove(self._look_round)
+        self._slots.followers.remove(self)
         if under_way := self._lanes.all():
             await asyncio.wait(under_way, timeout=self._timeout)
         for task in self._tasks:
@@ -173,8 +173,11 @@ class Shards:
             else:
                 turn.set_result(reply.result())
 
-    def _look_round(self) -> None:
-        """The masters are others than before."""
+    @property
+    def misses(self) -> bool:
+        return bool(self._lost)
+
+    def look_round(self) -> None:
         masters = frozenset(self._slots.masters)
         for server in self._masters - masters:
             self._lost.discard(server)
@@ -190,7 +193,8 @@ class Shards:
 
     async def _retire(self, shard: Shard) -> None:
         try:
-            # Until all that it still has is answered, handed back, or late.
+            shard.hurry()
+            # Until all that it still has is handed back, or late.
             await asyncio.sleep(self._timeout)
         finally:
             await shard.close()
