@@ -35,9 +35,9 @@ check: .venv/.ready ## Lint, format and types
 	$(BIN)/python scripts/settings_table.py --check
 	$(BIN)/python scripts/errors_table.py --check
 
-bench: .venv/.ready ## Messages per second, and what compression saves, each against a floor of the same run
-	@$(BIN)/python -m bench
-	@$(BIN)/python -m bench.compression
+bench: .venv/.ready ## Measure speed, latency and memory against floors (10 min; ARGS="--quick": 2)
+	@scripts/install-test-tools
+	@$(BIN)/python -m bench $(ARGS)
 
 proto: ## Make the Python code of the wire format anew
 	$(PYTHON) -m venv --clear .venv/proto

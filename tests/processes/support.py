@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import re
+import signal
+import socket
 import sys
 from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from pathlib import Path
 
 import httpx
@@ -15,7 +18,7 @@ from dsock.node import Role
 from tests.support.cluster import Caller, node_up
 from tests.support.eventually import eventually
 from tests.support.process import DSOCK, PATIENCE, Process, process
-from tests.support.redis_server import RedisServer
+from tests.support.redis_server import RedisServer, free_port
 
 _UP = re.compile(r'event="all processes are up".* port=(\d+)')
 _BORN = re.compile(r"event=listening process=(\d+) pid=(\d+)")
@@ -86,7 +89,12 @@ async def begun(
         **options,
     }
     async with process(role, command=command, **given) as parent:
-        yield Family(parent)
+        try:
+            yield Family(parent)
+        finally:
+            # Who still stands still would not notice that the parent goes.
+            for pid in children(parent.pid):
+                os.kill(pid, signal.SIGCONT)
 
 
 @asynccontextmanager
@@ -163,4 +171,15 @@ def is_alive(pid: int) -> bool:
 
 def children(pid: int) -> list[int]:
     """The processes that this one has started and that are still there."""
-    return [int(one) for one in system(pid, f"task/{pid}/children").split()]
+    try:
+        return [int(one) for one in system(pid, f"task/{pid}/children").split()]
+    except FileNotFoundError:
+        return []
+
+
+def free_ports() -> int:
+    """A free port; the one after it is free too."""
+    while True:
+        first = free_port()
+        with suppress(OSError), socket.create_server(("127.0.0.1", first + 1)):
+            return first

@@ -10,7 +10,7 @@ import jwt
 import pytest
 from websockets.asyncio.client import connect
 
-from tests.processes.support import Family, api_at, crowd, family, get
+from tests.processes.support import Family, api_at, crowd, family, free_ports, get
 from tests.support.cluster import JWT_SECRET, TOKEN, Caller
 from tests.support.eventually import eventually
 from tests.support.redis_server import RedisServer, free_port
@@ -84,7 +84,7 @@ async def test_each_process_is_a_worker_of_its_own_and_reached_at_a_port_of_its_
 async def test_with_a_port_for_direct_messages_the_processes_have_those_from_there(
     redis: RedisServer,
 ) -> None:
-    first = free_port()
+    first = free_ports()
     options = {"messaging_method": "direct", "token": TOKEN, "direct_message_port": str(first)}
     async with family("worker", 2, redis, **options), api_at(redis, "direct"):
         with redis.client() as client:

@@ -15,6 +15,7 @@ from tests.faults.support import goodbye, keys
 from tests.processes.support import Family, api_at, crowd, family, figure, get, is_alive, patched
 from tests.support.cluster import TOKEN, Caller
 from tests.support.eventually import eventually
+from tests.support.process import DSOCK
 from tests.support.redis_server import RedisServer
 from tests.support.wire import Wire, dial, request
 
@@ -200,10 +201,22 @@ async def test_a_process_that_cannot_start_again_says_why_until_it_can() -> None
             server.kill()
             os.kill(workers.pids[0], signal.SIGKILL)
             await workers.says("process ended", "cannot reach Redis at", times=2)
-            assert (await get(workers.address, "/ready")).status_code == 503
+            # Nobody has to wait for it: the others answer all.
+            for _ in range(ENOUGH):
+                assert (await get(workers.address, "/ready")).status_code == 503
             server.start()
 
             async def ready() -> bool:
                 return (await get(workers.address, "/ready")).status_code == 200
 
             await eventually(ready, 20)
+
+
+async def test_a_parent_that_was_told_not_to_hear_of_its_children_does_all_the_same(
+    redis: RedisServer,
+) -> None:
+    command = ("sh", "-c", 'trap "" CHLD; exec "$@"', "sh", *DSOCK)
+    async with family("worker", 2, redis, command) as workers:
+        pid = workers.pids[0]
+        os.kill(pid, signal.SIGKILL)
+        await workers.replaced(0, pid)

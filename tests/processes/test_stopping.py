@@ -10,7 +10,7 @@ import sys
 import pytest
 
 from tests.faults.support import goodbye, keys
-from tests.processes.support import Family, api_at, crowd, family, is_alive, patched
+from tests.processes.support import Family, api_at, crowd, family, get, is_alive, patched
 from tests.support.eventually import eventually
 from tests.support.redis_server import RedisServer
 
@@ -118,3 +118,22 @@ async def test_nobody_is_started_again_who_dies_in_a_stop(redis: RedisServer) ->
         os.kill(workers.pids[0], signal.SIGKILL)
         assert await workers.parent.ended() == 1
         assert workers.said("started again") == []
+
+
+async def test_in_a_stop_nobody_waits_for_a_process_that_has_ended(redis: RedisServer) -> None:
+    async with (
+        api_at(redis) as api,
+        family("worker", 2, redis, drain_duration="60s") as workers,
+        crowd(api, workers.address, ENOUGH) as by_worker,
+    ):
+        leaving, _ = by_worker.values()
+        for client in leaving:
+            await client.close()
+        workers.parent.signal(signal.SIGTERM)
+        # The one that has no client.
+        await workers.says("event=stopped")
+        await workers.says("event=draining", times=2)
+        for _ in range(ENOUGH):
+            assert (await get(workers.address, "/ping")).text == "pong"
+        workers.parent.signal(signal.SIGTERM)
+        await workers.parent.ended()

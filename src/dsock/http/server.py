@@ -45,25 +45,31 @@ class Sockets:
         return port
 
 
-def bind(host: str, port: int, *, shared: bool = False) -> socket.socket:
+def bind(host: str, port: int, *, shared: bool = False, listen: bool = True) -> socket.socket:
     """A bound TCP socket; with an empty host on all interfaces, IPv6 and IPv4. The port of
     one that is `shared` may be bound again by others that are.
 
     Raises `StartError` with one line that says what is in the way.
     """
-    create = functools.partial(socket.create_server, backlog=BACKLOG, reuse_port=shared)
+    everywhere = not host and socket.has_dualstack_ipv6()
+    sock = socket.socket(socket.AF_INET6 if everywhere or ":" in host else socket.AF_INET)
     try:
-        if not host and socket.has_dualstack_ipv6():
-            return create(("", port), family=socket.AF_INET6, dualstack_ipv6=True)
-        family = socket.AF_INET6 if ":" in host else socket.AF_INET
-        return create((host, port), family=family)
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if shared:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        if sock.family == socket.AF_INET6:
+            sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, not everywhere)
+        sock.bind((host, port))
+        if listen:
+            sock.listen(BACKLOG)
     except OSError as error:
+        sock.close()
         if error.errno == errno.EADDRINUSE:
             raise StartError(f"port {port} is in use") from None
         number = error.errno or 0
-        # The text of others names the address once more.
-        reason = os.strerror(number) if number > 0 else str(error).partition(" (while")[0]
+        reason = os.strerror(number) if number > 0 else error.strerror
         raise StartError(f"cannot listen on {host or '*'}:{port}: {reason}") from None
+    return sock
 
 
 @contextlib.contextmanager

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 from collections.abc import Callable
 from contextlib import ExitStack
@@ -15,7 +16,7 @@ from dsock.node import Plan
 from dsock.observers.journal import configure
 from dsock.observers.totals import Totals
 from dsock.processes.board import Board
-from dsock.processes.ports import keep, open_sockets
+from dsock.processes.ports import Ports
 from dsock.processes.process import Process
 from dsock.processes.supervisor import Supervisor
 
@@ -30,14 +31,18 @@ def supervise(
     Raises `StartError`."""
     settings = plan.settings
     direct = settings.messaging_method == "direct" and plan.role != "api"
+    # What all need is loaded once, and is there at once when one is started again.
+    importlib.import_module("dsock.backends.redis.backend")
+    if settings.messaging_method == "direct":
+        importlib.import_module("dsock.backends.redis.direct.couriers")
     board = Board(plan.processes)
     with ExitStack() as stack:
-        all_sockets = stack.enter_context(open_sockets(settings, plan.processes, direct))
+        ports = stack.enter_context(Ports(settings, plan.processes, direct))
         totals = stack.enter_context(Totals.open(board, holds_clients=plan.role != "api"))
 
         def live(index: int, lifeline: int) -> None:
             configure(settings.debug, process=index)
-            sockets = keep(all_sockets, index)
+            sockets = ports.keep(index)
             totals.begin(index)
             try:
                 be(_own(plan, sockets), Process(index, sockets, board, totals, lifeline))
@@ -46,22 +51,16 @@ def supervise(
                     totals.remove()
 
         def all_up() -> None:
-            port = all_sockets[0].public.getsockname()[1]
             log.info(
                 "all processes are up",
                 role=plan.role,
                 processes=plan.processes,
-                port=port,
+                port=ports.public,
                 version=__version__,
             )
-            announce(port)
+            announce(ports.public)
 
-        def let_go() -> None:
-            # Who comes to one that has ended must be refused, not kept waiting.
-            for sock in (sock for sockets in all_sockets for sock in sockets.all()):
-                sock.close()
-
-        status = Supervisor(board, live, all_up=all_up, let_go=let_go).run()
+        status = Supervisor(board, ports, live, all_up).run()
     log.info("all processes have ended", role=plan.role)
     return status
 

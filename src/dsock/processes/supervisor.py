@@ -14,12 +14,14 @@ import sys
 import time
 import traceback
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 
 import structlog
 
 from dsock.errors import StartError
 from dsock.processes.board import Board, Row
+from dsock.processes.ports import Ports
 from dsock.processes.process import HELD_BACK
 
 TICK = 0.5
@@ -65,16 +67,14 @@ class _Child:
 
 
 class Supervisor:
-    """`body` is what the processes do, one for each row of the board. `all_up` is called once
-    all of them answer, `let_go` when none will be started any more."""
+    """`body` is what the processes do, one for each row of the board, with its sockets.
+    `all_up` is called once all of them answer."""
 
-    def __init__(
-        self, board: Board, body: Body, *, all_up: Callable[[], None], let_go: Callable[[], None]
-    ) -> None:
+    def __init__(self, board: Board, ports: Ports, body: Body, all_up: Callable[[], None]) -> None:
         self._board = board
+        self._ports = ports
         self._body = body
         self._all_up = all_up
-        self._let_go = let_go
         self._children = [_Child(index, row) for index, row in enumerate(board.rows)]
         self._first_start = True
         self._stopping = False
@@ -88,10 +88,11 @@ class Supervisor:
         Raises `StartError` when the first start failed with one."""
         # To the end: one that comes while all is being put away changes nothing any more.
         signal.pthread_sigmask(signal.SIG_BLOCK, HELD_BACK)
+        # Who started this may have ignored it; then nobody would be there to be buried.
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
         # What is there now stays, and need not be copied for each process to be looked at.
         gc.freeze()
-        for child in self._children:
-            self._start(child)
+        self._start_due()
         while any(child.pid for child in self._children) or not self._stopping:
             received = signal.sigtimedwait(HELD_BACK, QUICK if self._first_start else TICK)
             number = received.si_signo if received else 0
@@ -111,19 +112,28 @@ class Supervisor:
         # What is not written yet would be written by both.
         sys.stdout.flush()
         sys.stderr.flush()
-        pid = os.fork()
+        try:
+            pid = os.fork()
+        except OSError:
+            os.close(child.reason)
+            os.close(reason)
+            raise
         if pid == 0:
-            os.close(self._held)
-            child.row.pid = os.getpid()
-            os._exit(self._live(child.index, reason))
+            status = 1
+            try:
+                status = self._live(child, reason)
+            finally:
+                os._exit(status)
         os.close(reason)
         child.pid = child.row.pid = pid
         child.beats, child.silent, child.hung = 0, 0.0, False
 
-    def _live(self, index: int, reason: int) -> int:
+    def _live(self, child: _Child, reason: int) -> int:
         """The whole life of a process; returns its exit status."""
         try:
-            self._body(index, self._lifeline)
+            os.close(self._held)
+            child.row.pid = os.getpid()
+            self._body(child.index, self._lifeline)
         except StartError as error:
             os.write(reason, str(error).encode()[:_LONGEST_REASON])
             return _CANNOT_START
@@ -155,20 +165,25 @@ class Supervisor:
         up_since, pid = child.row.up_since, child.pid
         child.row.clear()
         child.pid = 0
+        if self._first_start and not up_since and (status or not self._stopping):
+            self._cannot_start(said, status if status > 0 else 128 - status)
+            if not said:
+                log.error("process ended before it was up", process=child.index, pid=pid, why=why)
+            return
         if self._stopping:
-            if status and not (said and self._why):
+            if status and up_since:
                 log.error("process ended", process=child.index, pid=pid, why=why)
                 self._status = self._status or 1
             return
-        if self._first_start and not up_since:
-            self._why = said
-            self._status = status if status > 0 else 128 - status
-            if not said:
-                log.error("process ended before it was up", process=child.index, pid=pid, why=why)
-            self._stop()
-            return
         pause = self._pause(child, up_since)
         log.error("process ended", process=child.index, pid=pid, why=why, again_in=f"{pause:g}s")
+
+    def _cannot_start(self, why: str, status: int) -> None:
+        """The node does not start: what is said and ends first counts."""
+        self._why = self._why or why
+        self._status = self._status or status
+        if not self._stopping:
+            self._stop()
 
     def _pause(self, child: _Child, up_since: float) -> float:
         """Set when it is started again; returns in how many seconds."""
@@ -178,6 +193,9 @@ class Supervisor:
         failures, child.failures = child.failures, child.failures + 1
         pause = min(LONGEST_PAUSE, FIRST_PAUSE * 2 ** min(failures - 1, 10)) if failures else 0.0
         child.due = now + pause
+        if pause:
+            with suppress(StartError):  # They wait, then.
+                self._ports.shut(child.index)
         return pause
 
     def _look(self) -> None:
@@ -200,17 +218,28 @@ class Supervisor:
             self._all_up()
 
     def _start_due(self) -> None:
-        if self._stopping:
-            return
         for child in self._children:
-            if not child.pid and time.monotonic() >= child.due:
+            if self._stopping or child.pid or time.monotonic() < child.due:
+                continue
+            try:
                 self._start(child)
+            except OSError as error:
+                self._not_forked(child, error.strerror or type(error).__name__)
+                continue
+            if child.failures:
                 self._board.sums.restarts += 1
                 log.info("process started again", process=child.index, pid=child.pid)
 
+    def _not_forked(self, child: _Child, why: str) -> None:
+        if self._first_start:
+            self._cannot_start(f"cannot start {len(self._children)} processes: {why}", 2)
+            return
+        pause = self._pause(child, 0.0)
+        log.error("process not started", process=child.index, why=why, again_in=f"{pause:g}s")
+
     def _stop(self) -> None:
         self._stopping = True
-        self._let_go()
+        self._ports.close()
         for child in self._children:
             if child.pid:
                 os.kill(child.pid, signal.SIGTERM)
