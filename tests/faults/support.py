@@ -18,7 +18,7 @@ from dsock.backends.redis.backend import RedisBackend
 from dsock.node import Role
 from tests.support.cluster import Caller, Cluster, node_up
 from tests.support.eventually import eventually
-from tests.support.redis_server import RedisServer
+from tests.support.redis_server import Servers
 
 END = "end"
 
@@ -31,7 +31,7 @@ EACH = 5
 _ROLES: tuple[Role, ...] = ("worker", "worker", "api")
 
 
-def keys(server: RedisServer) -> set[str]:
+def keys(server: Servers) -> set[str]:
     """All keys but the marks of those who were declared gone, which end after a day."""
     present = server.keys()
     return {key for key in present if not key.startswith("reaped:")}

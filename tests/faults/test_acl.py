@@ -26,7 +26,7 @@ CLAIMS = 50
 WORKER = "????????-????-????-????-????????????"
 CLUSTERED = {
     "+publish": "+spublish",
-    "+subscribe": "+ssubscribe +cluster|slots +asking",
+    "+subscribe": "+ssubscribe +cluster|slots +asking +role",
     f"&{WORKER}": f"&{{{WORKER}}}*",
     **dict.fromkeys((f"&{WORKER}:channel", "&workers", "&workers:channel"), ""),
 }

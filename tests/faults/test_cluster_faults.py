@@ -9,9 +9,18 @@ import pytest
 from redis.crc import key_slot
 
 from dsock.backends.redis.membership import RedisMembership
-from tests.faults.support import Teller, all_ready, audience, cluster_with, shown
+from tests.faults.support import (
+    Teller,
+    all_ready,
+    audience,
+    clients,
+    cluster_with,
+    keys,
+    shown,
+)
 from tests.support.cluster import Cluster
 from tests.support.eventually import eventually
+from tests.support.process import processes
 from tests.support.redis_cluster import ClusteredRedis
 
 RESUMED = 12.0
@@ -20,7 +29,7 @@ RESUMED = 12.0
 AFTER_WAKING = 5.0
 """Seconds in which an old master that wakes must not be noticed."""
 
-FEW = 3
+FEW, LEASE = 3, 3.0
 
 
 @pytest.fixture
@@ -35,6 +44,12 @@ def mailbox(cluster: Cluster, worker: int) -> str:
     assert node
     assert isinstance(node.membership, RedisMembership)
     return f"{{{node.membership.id}}}"
+
+
+def settled(servers: ClusteredRedis) -> bool:
+    """Whether the claims that were used have been tidied away."""
+    there = keys(servers)
+    return not any(key.startswith("claim") for key in there)
 
 
 async def a_lost_master(servers: ClusteredRedis, what: str, frozen: bool) -> None:
@@ -93,6 +108,25 @@ async def test_slots_may_move_while_messages_are_sent(servers: ClusteredRedis) -
         assert await shown(cluster, "u") == len(listeners)
         await teller.check()
         assert all(client.close_code is None for client in listeners)
+
+
+async def test_a_killed_worker_leaves_no_key_on_any_master(servers: ClusteredRedis) -> None:
+    at = {"worker_lease": LEASE, "report_timeout": 0.3}
+    given = {"redis_mode": "cluster", "redis_host": servers.options["redis_host"]}
+    async with (
+        cluster_with(**servers.options, **at) as cluster,
+        clients(cluster, 2, "safe", channels="news", session="a"),
+    ):
+        await eventually(lambda: settled(servers))
+        before = keys(servers)
+        async with processes(1, "worker", **given, worker_lease=f"{LEASE}s") as started:
+            cluster.workers.append(await started[0].listening())
+            async with clients(cluster, 3, "lost", worker=2, channels="news,sport", session="b"):
+                assert keys(servers) > before
+                await started[0].kill()
+                await eventually(lambda: keys(servers) == before, 3 * LEASE)
+        assert await shown(cluster, "lost") == 0
+        assert await shown(cluster, "safe") == 2
 
 
 async def test_a_master_that_hands_over_in_good_order_is_followed(servers: ClusteredRedis) -> None:

@@ -13,7 +13,7 @@ from dsock.backends.redis.backend import RedisBackend
 from dsock.errors import StartError
 from dsock.settings import Settings
 from tests.support.certificate import certificate_in
-from tests.support.cluster import Cluster, redis_cluster
+from tests.support.cluster import Cluster, direct, redis_cluster
 from tests.support.redis_cluster import ClusteredRedis
 from tests.support.redis_server import RedisServer, Servers, free_port
 from tests.support.sentinels import NAME, WatchedRedis
@@ -47,6 +47,14 @@ async def test_all_goes_over_tls(
         assert servers.options["redis_tls"]
         async with redis_cluster(servers) as cluster:
             await works(cluster)
+
+
+@pytest.mark.parametrize("session", ["sentinel_session", "cluster_session"])
+async def test_direct_messaging_works_with_both(
+    request: pytest.FixtureRequest, session: str
+) -> None:
+    async with redis_cluster(request.getfixturevalue(session), **direct()) as cluster:
+        await works(cluster)
 
 
 async def test_a_cluster_with_a_password_can_be_named_by_a_url() -> None:

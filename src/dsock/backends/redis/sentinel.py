@@ -64,6 +64,7 @@ class WatchedServer(OneServer):
     async def _follow(self) -> None:
         while True:
             await asyncio.sleep(EVERY)
+            before = self._sentinels.master
             try:
                 now = await self._sentinels.ask()
             except (*OUT_OF_REACH, RedisError):
@@ -71,7 +72,8 @@ class WatchedServer(OneServer):
             except Exception:
                 log.exception("asking the Sentinels failed")
                 continue
-            if self._sentinels.master not in (None, now):
+            # If it was connected anew meanwhile, that is as true as this.
+            if before == self._sentinels.master and before not in (None, now):
                 log.warning("the Sentinels name another master")
                 self._connect_anew()
 

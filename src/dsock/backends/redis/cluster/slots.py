@@ -71,8 +71,9 @@ class Slots:
 
     def moved(self, slot: int, server: Server) -> None:
         """A server has said that another has this slot."""
-        self._owners[slot] = server
-        self._tell()
+        if self._owners[slot] != server:
+            self._owners[slot] = server
+            self._tell()
         self.suspect()
 
     def suspect(self) -> None:
