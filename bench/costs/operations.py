@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 
 from bench.brokers import Broker, Brokers, Place
 from bench.costs.meter import Meter, Processes, metering
-from bench.costs.model import Cost, Costs, Memory, median
+from bench.costs.model import Cost, Costs, Memory, usual
 from bench.generator.calls import Caller
 from bench.generator.dial import dial, hang_up, open_until_left
 from bench.generator.receivers import Receivers
@@ -26,6 +26,11 @@ BEATS = 2.5
 
 TTL = 10.0
 """`ttl_duration` where refreshing is measured, so that it takes no minute."""
+
+SENDS = ("nobody", "one", "quiet", "large", "many")
+
+SOME = 300
+"""Sends, at most, of which each is much work."""
 
 REFRESH = 3
 """Commands of a refresh: a script, and the two that it calls."""
@@ -43,7 +48,7 @@ FOREVER = float("inf")
 class Size:
     """How much is measured."""
 
-    rounds: int = 3
+    rounds: int = 5
     alone: int = 300
     """Operations, one at a time."""
     busy: int = 2000
@@ -51,9 +56,9 @@ class Size:
     in_flight: int = 64
     members: int = 1000
     """Of the channel at which a delivery is measured."""
-    rest: float = 5.0
+    rest: float = 4.0
     """Seconds in which nothing happens."""
-    memory: int = 2000
+    memory: int = 3000
     """Connections, and claims, by which memory is measured."""
     check: int = 5000
     """Connections by which the formula for memory is checked."""
@@ -222,34 +227,43 @@ class Operations:
 
     def sending(self, clients: Receivers, members: int) -> dict[str, Cost]:
         """Sends to nobody, to single users, and to the channel that has so many members."""
-        user = "user=user-%d"
-        nobody = self.sends("channel=nobody", clients, 0)
-        one = self.sends(user, clients, 1)
-        quiet = self.sends(f"{user}&report=false", clients, 1)
-        large = self.sends(user, clients, 1, b"x" * LARGE, min(self._count, 300))
-        many = self.sends("channel=news", clients, members, count=min(self._count, 300))
-        kibibyte = (large - one) * (1024 / (LARGE - len(BODY)))
-        delivery = Cost(worker=((many - one) * (1 / (members - 1))).worker)
-        rest = nobody + delivery + kibibyte * (len(BODY) / 1024)
+        user, some = "user=user-%d", min(self._count, SOME)
         return {
-            "route": nobody,
-            "told": one - rest,
-            "told_quiet": quiet - rest,
-            "kibibyte": kibibyte,
-            "delivery": delivery,
+            "nobody": self.sends("channel=nobody", clients, 0),
+            "one": self.sends(user, clients, 1),
+            "quiet": self.sends(f"{user}&report=false", clients, 1),
+            "large": self.sends(user, clients, 1, b"x" * LARGE, some),
+            "many": self.sends("channel=news", clients, members, count=some),
         }
 
 
+def parts_of_a_send(sends: dict[str, Cost], members: int) -> dict[str, Cost]:
+    """What `Operations.sending` has found, taken apart."""
+    kibibyte = (sends["large"] - sends["one"]) * (1024 / (LARGE - len(BODY)))
+    delivery = Cost(worker=((sends["many"] - sends["one"]) * (1 / (members - 1))).worker)
+    rest = sends["nobody"] + delivery + kibibyte * (len(BODY) / 1024)
+    return {
+        "route": sends["nobody"],
+        "told": sends["one"] - rest,
+        "told_quiet": sends["quiet"] - rest,
+        "kibibyte": kibibyte,
+        "delivery": delivery,
+    }
+
+
 def operations(brokers: Brokers, nodes: Bare, size: Size, in_flight: int) -> Costs:
-    """All of it, so many at a time: the median of the rounds."""
+    """All of it, so many at a time."""
     count = size.alone if in_flight == 1 else size.busy
     rounds = []
     for _ in range(size.rounds):
         with metered_broker(brokers) as (meter, broker, *_):
             meter.rest(size.rest)
             rounds.append(_round(Operations(meter, broker, count, in_flight), size, count))
+    found = {name: usual([one[name] for one in rounds]) for name in rounds[0]}
+    sends = {name: found.pop(name) for name in SENDS}
     return Costs(
-        **{name: median([one[name] for one in rounds]) for name in rounds[0]},
+        **found,
+        **parts_of_a_send(sends, max(count, size.members)),
         refresh=nodes.refresh,
         redis_second=nodes.redis,
         api_second=nodes.api,
