@@ -12,10 +12,11 @@ import sys
 from collections.abc import Iterator, Sequence
 
 from bench import machine
-from bench.brokers import TOKEN, Brokers
+from bench.brokers import Brokers
 from bench.costs.checks import Check, all_checks, memory_check
 from bench.costs.model import Cost, Costs, Memory
-from bench.costs.operations import LARGE, Size, bare, direct, memories, operations
+from bench.costs.operations import LARGE, Size, bare, memories, operations
+from bench.costs.variants import variants, with_more
 from bench.table import number
 
 QUICK = Size(rounds=1, alone=100, busy=500, members=200, rest=3.0, memory=1000, check=2000)
@@ -30,8 +31,10 @@ NAMES = {
     "subscribe": "subscribe of one connection",
     "unsubscribe": "unsubscribe of one connection",
     "route": "a send: the call and its route",
-    "told": "... and for each worker told",
-    "told_quiet": "... the same with report=false",
+    "told": "... and the first worker told",
+    "more": "... and each further worker told",
+    "told_quiet": "... the first with report=false",
+    "more_quiet": "... each further with report=false",
     "kibibyte": "... and each KiB of body, for each worker told",
     "delivery": "... and each connection that gets it",
     "refresh": "a connection is refreshed",
@@ -87,19 +90,18 @@ def measured(size: Size, check: bool) -> Iterator[str]:
     with Brokers() as brokers:
         brokers.start_redis()
         nodes = bare(brokers, size)
-        alone = operations(brokers, nodes, size, 1)
         shared = [NAMES[name] for name in SHARED]
-        yield table("one at a time", [one for one in rows(alone) if one[0] not in shared])
-        busy = operations(brokers, nodes, size, size.in_flight)
-        yield table(
-            f"{size.in_flight} at a time", [one for one in rows(busy) if one[0] not in shared]
+        alone, busy = (
+            operations(brokers, nodes, size, in_flight) for in_flight in (1, size.in_flight)
         )
+        sends = [dict(variants(brokers, size, one)) for one in (1, size.in_flight)]
+        alone, busy = with_more(alone, sends[0]), with_more(busy, sends[1])
+        many = f"{size.in_flight} at a time"
+        for name, costs in (("one at a time", alone), (many, busy)):
+            yield table(name, [one for one in rows(costs) if one[0] not in shared])
         yield table("whatever happens", [one for one in rows(busy) if one[0] in shared])
-        straight = [
-            (f"a send to one user, {name}", direct(brokers, size, in_flight, TOKEN))
-            for name, in_flight in (("one at a time", 1), ("many at a time", size.in_flight))
-        ]
-        yield table("messaging_method=direct", straight)
+        for name, found in zip(("one at a time", many), sends, strict=True):
+            yield table(f"a send, {name}", list(found.items()))
         stored = memories(brokers, size)
         yield of_memory(stored)
         if check:

@@ -89,18 +89,18 @@ CHURNED = 100
 
 
 def busy_sends(brokers: Brokers, costs: Costs, size: Size) -> Check:
-    """As many sends as there can be, with 2 workers told of each."""
-    load = Load(workers=2, ping_interval=NEVER, told=2.0, receivers=2.0, body=512)
-    with metered_broker(brokers, 2) as (meter, broker, workers, _), ExitStack() as stack:
+    """As many sends as there can be, with 3 workers told of each."""
+    load = Load(workers=3, ping_interval=NEVER, told=3.0, receivers=3.0, body=512)
+    with metered_broker(brokers, 3) as (meter, broker, workers, _), ExitStack() as stack:
         meter.rest(size.rest)
         on = Operations(meter, broker, size.busy, size.in_flight)
         clients = []
         for port in workers:
-            clients += stack.enter_context(open_until_left(dial(port, [upgrade_as("twice")])))
+            clients += stack.enter_context(open_until_left(dial(port, [upgrade_as("thrice")])))
         body = b"x" * int(load.body)
         readers = Receivers(clients)
-        spent = usual([on.sends("user=twice", readers, 2, body) for _ in range(size.rounds)])
-    name = f"a send of 512 bytes to 2 workers, {size.in_flight} in flight"
+        spent = usual([on.sends("user=thrice", readers, 3, body) for _ in range(size.rounds)])
+    name = f"a send of 512 bytes to 3 workers, {size.in_flight} in flight"
     return Check(name, of_a_send(costs, load), spent)
 
 

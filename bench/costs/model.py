@@ -61,7 +61,7 @@ class Costs:
     route: Cost
     """A send to whom nobody is connected: the call, and the look at the route."""
     told: Cost
-    """What each worker that is told adds, its answer for the report included; no body."""
+    """What the first worker that is told adds, its answer for the report included; no body."""
     told_quiet: Cost
     """The same with `report=false`."""
     kibibyte: Cost
@@ -77,6 +77,10 @@ class Costs:
     """A node that has nothing to do."""
     row: Cost
     """What each worker adds to each look of each node."""
+    more: Cost = Cost()
+    """What each further worker that is told adds: its letter leaves together with the first."""
+    more_quiet: Cost = Cost()
+    """The same with `report=false`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -112,9 +116,11 @@ class Load:
 
 
 def of_a_send(costs: Costs, load: Load) -> Cost:
-    told = costs.told if load.report else costs.told_quiet
-    each = told + costs.kibibyte * (load.body / 1024)
-    return costs.route + each * load.told + costs.delivery * load.receivers
+    first = costs.told if load.report else costs.told_quiet
+    more = costs.more if load.report else costs.more_quiet
+    letters = first * min(load.told, 1.0) + more * max(load.told - 1.0, 0.0)
+    body = costs.kibibyte * (load.body / 1024 * load.told)
+    return costs.route + letters + body + costs.delivery * load.receivers
 
 
 def of_nodes(costs: Costs, workers: int, apis: int) -> Cost:

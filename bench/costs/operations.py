@@ -284,17 +284,6 @@ def _round(on: Operations, size: Size, count: int) -> dict[str, Cost]:
         return {**found, **on.moving(), **on.sending(readers, len(clients))}
 
 
-def direct(brokers: Brokers, size: Size, in_flight: int, token: str) -> Cost:
-    """One send to a user, with its report, where letters do not go through Redis."""
-    options = {"messaging_method": "direct", "token": token}
-    with metered_broker(brokers, 1, 1, **options) as (meter, broker, *_):
-        meter.rest(size.rest)
-        on = Operations(meter, broker, size.alone, in_flight)
-        _, clients = on.connects([upgrade_as(f"user-{number}") for number in range(size.alone)])
-        with open_until_left(clients):
-            return on.sends("user=user-%d", Receivers(clients), 1)
-
-
 def memories(brokers: Brokers, size: Size) -> Memory:
     """Bytes of Redis for a connection, by its channels, and for a claim."""
     count = size.memory

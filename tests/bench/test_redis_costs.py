@@ -34,12 +34,14 @@ def test_a_send_costs_its_route_and_then_by_workers_bytes_and_receivers() -> Non
         FREE,
         route=Cost(commands=1, api=100),
         told=Cost(commands=2, redis=5),
+        more=Cost(commands=2, redis=4),
         told_quiet=Cost(commands=1, redis=2),
+        more_quiet=Cost(commands=1, redis=1),
         kibibyte=Cost(bytes_in=1024, bytes_out=1024),
         delivery=Cost(worker=3),
     )
     load = Load(told=3, receivers=50, body=512)
-    assert of_a_send(costs, load) == Cost(7, 1536, 1536, redis=15, api=100, worker=150)
+    assert of_a_send(costs, load) == Cost(7, 1536, 1536, redis=13, api=100, worker=150)
     assert of_a_send(costs, replace(load, report=False)).commands == 4
     assert of_a_second(costs, replace(load, sends=10)).commands == 70
 
