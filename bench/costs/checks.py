@@ -22,7 +22,7 @@ from bench.generator.dial import dial, open_until_left
 from bench.generator.pongs import IdleClients
 from bench.generator.receivers import Receivers
 from bench.generator.requests import post, upgrade_as
-from bench.generator.schedule import Open, even
+from bench.generator.schedule import Open, even, numbered
 from bench.machine import GENERATOR_CORE
 from bench.processes import module
 
@@ -41,38 +41,39 @@ class Check:
 def mix(brokers: Brokers, costs: Costs, size: Size, apis: int, report: bool) -> Check:
     """Clients come and go while a channel with members on three workers is sent to, by each
     API in turn, at a fixed rate."""
-    seconds = size.rest
+    seconds, members = size.rest, max(1, size.members // 100)
     load = Load(
         workers=3,
         apis=apis,
-        connections=CHURNED + 3 * size.members // 20,
+        connections=CHURNED + 3 * members,
         ping_interval=NEVER,
         connects_jwt=50.0,
         leaves=50.0,
         sends=500.0,
         told=3.0,
-        receivers=3 * (size.members // 20),
+        receivers=3 * members,
         body=1024,
         report=report,
     )
-    call = post(f"/send?channel=news&type=text&report={str(report).lower()}", b"x" * 1024)
     due = even(load.sends, seconds / apis)
+    path = f"/send?channel=news&type=text&report={str(report).lower()}"
+    calls = [post(path, numbered(number, 1024)) for number in range(len(due))]
     with ExitStack() as stack:
         meter, broker, workers, ports = stack.enter_context(metered_broker(brokers, 3, apis))
         callers = [stack.enter_context(Open(port, 16)) for port in ports]
         clients = []
         for port in workers:
-            heads = [upgrade_as(f"{port}-{n}", ["news"]) for n in range(size.members // 20)]
+            heads = [upgrade_as(f"{port}-{n}", ["news"]) for n in range(members)]
             clients += stack.enter_context(open_until_left(dial(port, heads)))
-        readers = Receivers(clients)
+        for caller in callers:
+            caller.watch(clients, 1024)
         arguments = (str(broker.worker), "churned", str(CHURNED), "50")
         stack.enter_context(module("bench.generator.churn", *arguments, core=GENERATOR_CORE))
         time.sleep(BEATS)  # until all have come, and some have gone
 
         def action() -> None:
             for caller in callers:
-                caller.follow([call] * len(due), due, copies=0)
-                readers.empty()
+                caller.follow(calls, due, copies=3 * members)
 
         start = time.monotonic()
         rounds = [meter.spent(action) for _ in range(size.rounds)]
