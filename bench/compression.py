@@ -1,7 +1,7 @@
 """What compressing a message saves on the wire and costs once, whoever many receive it.
 
-Run with `python -m bench.compression`. The yardstick, measured in the same run, is what it costs
-to make the JSON that is compressed.
+The floor is what it costs to make the JSON that is compressed. Both run in the bench's own process,
+on the generator's core.
 """
 
 from __future__ import annotations
@@ -10,8 +10,12 @@ import json
 import random
 import time
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from typing import Any
 
+from bench.brokers import Place
+from bench.effort import Bench
+from bench.figures import Figure, Sample, interleaved
 from dsock.command import MessageType
 from dsock.worker.frames import Frames
 
@@ -46,19 +50,8 @@ def as_json(document: dict[str, object]) -> bytes:
     return json.dumps(document, separators=(",", ":")).encode()
 
 
-def cpu(action: Callable[[Any], object], over: Sequence[object]) -> float:
-    """Seconds of this thread's CPU for one of these: the least of nine rounds."""
-    least = float("inf")
-    for _ in range(9):
-        start = time.thread_time()
-        for one in over:
-            action(one)
-        least = min(least, (time.thread_time() - start) / len(over))
-    return least
-
-
-def main() -> None:
-    print("size    on the wire   saved   to compress: microseconds   of what making the JSON takes")
+def compression(bench: Bench, place: Place) -> Iterator[Figure]:
+    """Microseconds of CPU to compress one message, beyond those for its frame."""
     for size in SIZES:
         made = documents(size)
         contents = [next(made) for _ in range(1_000_000 // (size + 1_000))]
@@ -66,13 +59,41 @@ def main() -> None:
         plain = [Frames(MessageType.TEXT, body, None).plain for body in bodies]
         deflated = [Frames(MessageType.TEXT, body, 1).deflated() for body in bodies]
         saved = 1 - sum(map(len, deflated)) / sum(map(len, plain))
-        both = cpu(lambda body: Frames(MessageType.TEXT, body, 1).deflated(), bodies)
-        one = cpu(lambda body: Frames(MessageType.TEXT, body, None).deflated(), bodies)
-        making = cpu(as_json, contents)
-        wire = sum(map(len, deflated)) // len(deflated)
-        cost = both - one
-        print(f"{size:6}  {wire:11}  {saved:6.0%}   {cost * 1e6:25.0f}   {cost / making:.1f}")
+        taken = interleaved(
+            bench.effort.rounds,
+            {
+                "making": partial(_making, contents),
+                "compressing": partial(_compressing, bodies),
+            },
+        )
+        yield Figure(
+            shape=f"a JSON message of {size:,} bytes",
+            place=place.value,
+            name="to compress it, once for all",
+            unit="us",
+            samples=taken["compressing"],
+            floor="to make the JSON",
+            floor_samples=taken["making"],
+            note=f"saves {saved:.0%} on the wire",
+        )
 
 
-if __name__ == "__main__":
-    main()
+def _making(contents: Sequence[dict[str, object]]) -> Sample:
+    return Sample(cpu(as_json, contents) * 1e6)
+
+
+def _compressing(bodies: Sequence[bytes]) -> Sample:
+    both = cpu(lambda body: Frames(MessageType.TEXT, body, 1).deflated(), bodies)
+    one = cpu(lambda body: Frames(MessageType.TEXT, body, None).deflated(), bodies)
+    return Sample((both - one) * 1e6)
+
+
+def cpu(action: Callable[[Any], object], over: Sequence[object]) -> float:
+    """Seconds of this thread's CPU for one of these: the least of three passes."""
+    least = float("inf")
+    for _ in range(3):
+        start = time.thread_time()
+        for one in over:
+            action(one)
+        least = min(least, (time.thread_time() - start) / len(over))
+    return least

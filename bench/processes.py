@@ -4,24 +4,40 @@ from __future__ import annotations
 
 import http.client
 import os
+import random
 import socket
 import subprocess
 import sys
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from pathlib import Path
 
 from bench.machine import on_core
+
+ROOT = Path(__file__).parents[1]
+
+CODE = {"PYTHONPATH": f"{ROOT / 'src'}{os.pathsep}{ROOT}"}
+"""So that what is measured is the commit that is named."""
 
 PATIENCE = 30.0
 """Seconds after which a server that does not come up, or a message that does not arrive, has
 failed."""
 
 
+PORTS = range(10_000, 30_000)
+"""Below those that the system gives to clients: ours, who are many, would take them meanwhile."""
+
+
 def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as sock:
-        port: int = sock.getsockname()[1]
+    """A port on which nothing listens. Raises `OSError` if there is none."""
+    for port in random.sample(PORTS, 100):
+        try:
+            socket.create_server(("127.0.0.1", port)).close()
+        except OSError:
+            continue
         return port
+    raise OSError("no port is free")
 
 
 @contextmanager
@@ -32,13 +48,13 @@ def module(
     environment: Mapping[str, str] | None = None,
     speaks: bool = False,
 ) -> Iterator[subprocess.Popen[bytes]]:
-    """`python -m name arguments` on a core, with nothing of our own `DSOCK_` environment. With
-    `speaks` there is a pipe to its input and from its output."""
+    """`python -m name arguments` on a core, from the files of this checkout, and with nothing of
+    our own `DSOCK_` environment. With `speaks` there is a pipe to its input and from its output."""
     inherited = {key: text for key, text in os.environ.items() if not key.startswith("DSOCK_")}
     with on_core(core):
         process = subprocess.Popen(
             [sys.executable, "-m", name, *arguments],
-            env={**inherited, **(environment or {})},
+            env={**inherited, **CODE, **(environment or {})},
             stdin=subprocess.PIPE if speaks else subprocess.DEVNULL,
             stdout=subprocess.PIPE if speaks else subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,

@@ -1,16 +1,20 @@
-"""The figures as a table: for a terminal, or as Markdown."""
+"""The figures as a table: for a terminal, or as Markdown. Made from the JSON of a run, so that
+both show what is kept."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
-from bench.figures import Figure
+Row = Mapping[str, Any]
+"""A figure as `Figure.as_json` writes it."""
 
 HEADER = (
     "shape",
     "where",
     "what",
     "measured",
+    "least - most",
     "floor",
     "ratio",
     "CPU us",
@@ -21,42 +25,44 @@ HEADER = (
 )
 
 
-def cells(figure: Figure) -> tuple[str, ...]:
+def cells(row: Row) -> tuple[str, ...]:
     """One row. The CPU is the server's, for one of what the figure counts."""
-    limits = ["the generator was the limit"] if figure.generator_limits else []
-    redis = [f"Redis {_number(figure.redis_cpu)} us"] if figure.redis_cpu else []
-    holds = {None: "", True: "yes", False: "NO"}[figure.holds]
+    limits = ["the generator was the limit"] if row["generator_limits"] else []
+    redis = [f"Redis {number(row['redis_cpu_us'])} us"] if row["redis_cpu_us"] else []
+    holds = {None: "", True: "yes", False: "NO"}[row["holds"]]
+    floor = row["floor_median"]
     return (
-        figure.shape,
-        figure.place,
-        figure.name,
-        f"{_number(figure.value)} {figure.unit}",
-        f"{figure.floor}: {_number(figure.floor_value)}" if figure.floor_samples else "",
-        f"{figure.ratio:.2f}" if figure.ratio is not None else "",
-        _number(figure.cpu),
-        _number(figure.floor_cpu),
-        str(figure.wanted or ""),
+        row["shape"],
+        row["place"],
+        row["name"],
+        f"{number(row['median'])} {row['unit']}",
+        f"{number(row['min'])} - {number(row['max'])}",
+        "" if floor is None else f"{row['floor']}: {number(floor)}",
+        "" if row["ratio"] is None else f"{row['ratio']:.2f}",
+        number(row["cpu_us"]),
+        number(row["floor_cpu_us"]),
+        row["wanted"] or "",
         holds,
-        "; ".join(one for one in (*limits, *redis, figure.note) if one),
+        "; ".join(one for one in (*limits, *redis, row["note"]) if one),
     )
 
 
-def as_text(figures: Sequence[Figure]) -> str:
+def as_text(rows: Sequence[Row]) -> str:
     """Columns of equal width."""
-    rows = [HEADER, *map(cells, figures)]
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    lines = ("  ".join(map(str.ljust, row, widths)).rstrip() for row in rows)
-    return "\n".join(lines)
+    lines = [HEADER, *map(cells, rows)]
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    return "\n".join("  ".join(map(str.ljust, line, widths)).rstrip() for line in lines)
 
 
-def as_markdown(rows: Sequence[Sequence[str]]) -> str:
-    """The first row is the header."""
-    header, *others = rows
-    ruler = ["---"] * len(header)
-    return "\n".join(f"| {' | '.join(row)} |" for row in (header, ruler, *others))
+def as_markdown(rows: Sequence[Row], without: Sequence[str] = ()) -> str:
+    """A table without the columns of these names."""
+    kept = [index for index, name in enumerate(HEADER) if name not in without]
+    lines = [HEADER, ["---"] * len(HEADER), *map(cells, rows)]
+    return "\n".join(f"| {' | '.join(line[index] for index in kept)} |" for line in lines)
 
 
-def _number(value: float | None) -> str:
+def number(value: float | None) -> str:
+    """With three digits, or without a fraction where it is large."""
     if value is None:
         return ""
     return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterator
+from contextlib import AbstractAsyncContextManager
 from typing import Any
 
 import hypothesis
@@ -77,14 +78,18 @@ async def cluster(
     request: pytest.FixtureRequest, options: dict[str, Any]
 ) -> AsyncIterator[Cluster]:
     """Two API nodes and two workers with these options; on memory one node is all of them."""
+    async with cluster_of(request, options) as cluster:
+        yield cluster
+
+
+def cluster_of(
+    request: pytest.FixtureRequest, options: dict[str, Any]
+) -> AbstractAsyncContextManager[Cluster]:
+    """The cluster on the backend or topology that the parameter names."""
     if request.param == "memory":
-        async with memory_cluster(**options) as cluster:
-            yield cluster
-    else:
-        servers: Servers = request.getfixturevalue("redis")
-        options = {**options, **(direct() if request.param == "direct" else {})}
-        async with redis_cluster(servers, **options) as cluster:
-            yield cluster
+        return memory_cluster(**options)
+    options = {**options, **(direct() if request.param == "direct" else {})}
+    return redis_cluster(request.getfixturevalue("redis"), **options)
 
 
 @pytest.fixture

@@ -16,9 +16,11 @@ from collections import deque
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import partial
 
 from bench.generator.calls import complete
 from bench.generator.pongs import PING
+from bench.generator.requests import frame_size
 from bench.processes import PATIENCE
 
 NUMBER = 8
@@ -49,35 +51,45 @@ def numbered(number: int, size: int) -> bytes:
 
 @dataclass(slots=True)
 class Latencies:
-    """What a schedule led to. Seconds, in no order."""
+    """What a schedule led to, in seconds."""
 
     delivered: array[float] = field(default_factory=lambda: array("d"))
-    """From the time of a send until each client had it."""
-    answered: array[float] = field(default_factory=lambda: array("d"))
-    """From the time of a send until its call was answered."""
+    """From the time of a send until each client had it, in no order."""
+    answered: dict[int, float] = field(default_factory=dict)
+    """From the time of a send until its call was answered, by its place in the schedule."""
     late: array[float] = field(default_factory=lambda: array("d"))
     """From the time of a send until it was sent."""
 
 
 class Open:
-    """Follows a schedule over connections to the API, of which there are enough, while
-    `clients` read each message as it comes. A frame has `head` bytes before its body."""
+    """Follows a schedule over connections to the API, of which there are enough, while clients
+    read each message as it comes. Made before the clients are connected: `select()` knows only
+    files below 1,024."""
 
-    def __init__(
-        self, port: int, connections: int, clients: Sequence[socket.socket], frame: int, head: int
-    ) -> None:
-        self._frame, self._head = frame, head
+    def __init__(self, port: int, connections: int) -> None:
+        self._frame = self._head = 0
         self._poll = select.epoll()
         self._callers: dict[int, socket.socket] = {}
-        self._clients = {sock.fileno(): sock for sock in clients}
+        self._clients: dict[int, socket.socket] = {}
         self._rest: dict[int, bytes] = {}
+        self._connect = partial(self._connected, port, connections)
+
+    def watch(self, clients: Sequence[socket.socket], body: int) -> None:
+        """These are sent bodies of that many bytes."""
+        self._frame = frame_size(body)
+        self._head = self._frame - body
+        self._clients = {self._registered(sock): sock for sock in clients}
+
+    def _connected(self, port: int, connections: int) -> None:
         for _ in range(connections):
             sock = socket.create_connection(("127.0.0.1", port))
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            self._callers[sock.fileno()] = sock
-        for sock in (*self._callers.values(), *clients):
-            sock.setblocking(False)
-            self._poll.register(sock, select.EPOLLIN)
+            self._callers[self._registered(sock)] = sock
+
+    def _registered(self, sock: socket.socket) -> int:
+        sock.setblocking(False)
+        self._poll.register(sock, select.EPOLLIN)
+        return sock.fileno()
 
     def __enter__(self) -> Open:
         return self
@@ -90,10 +102,13 @@ class Open:
     def follow(self, requests: Sequence[bytes], times: Sequence[float], copies: int) -> Latencies:
         """Send each request at its time, counted from the start; each brings `copies`
         deliveries. Raises `TimeoutError`, `ConnectionError`."""
+        if not self._callers:
+            # Not before: a server does not wait long for the first request.
+            self._connect()
         self._drain()
         found = Latencies()
         free = deque(self._callers.values())
-        asked: dict[int, float] = {}
+        asked: dict[int, int] = {}
         start = time.perf_counter() + _HEAD_START
         due = [start + one for one in times]
         sent, wanted = 0, copies * len(times)
@@ -104,7 +119,7 @@ class Open:
             while free and sent < len(due) and due[sent] <= now:
                 sock = free.popleft()
                 sock.send(requests[sent])
-                asked[sock.fileno()] = due[sent]
+                asked[sock.fileno()] = sent
                 found.late.append(now - due[sent])
                 sent += 1
             next_due = due[sent] if free and sent < len(due) else now + PATIENCE
@@ -113,7 +128,8 @@ class Open:
                     self._read(file, due, found.delivered)
                 elif self._answered(file):
                     free.append(self._callers[file])
-                    found.answered.append(time.perf_counter() - asked.pop(file))
+                    number = asked.pop(file)
+                    found.answered[number] = time.perf_counter() - due[number]
         return found
 
     def _ready(self, within: float) -> list[tuple[int, int]]:

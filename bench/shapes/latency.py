@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import socket
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from functools import partial
 from itertools import repeat
+from statistics import median
 
 from bench.brokers import Broker, Place
 from bench.effort import Bench
@@ -46,11 +46,12 @@ def to_user(bench: Bench, place: Place) -> Iterator[Figure]:
     with ExitStack() as stack:
         broker = stack.enter_context(bench.brokers.started(place))
         _, floor_port = stack.enter_context(floor("noop"))
+        product = stack.enter_context(Open(broker.api, CONNECTIONS))
+        nothing = stack.enter_context(Open(floor_port, CONNECTIONS))
         clients = stack.enter_context(open_until_left(dial(broker.worker, [upgrade_as("1")])))
         path = "/send?user=1&type=text"
         rate = _capacity(bench, broker, path, len(clients), Receivers(clients), in_flight=16)
-        product = stack.enter_context(_open(broker.api, clients))
-        nothing = stack.enter_context(_open(floor_port, []))
+        product.watch(clients, len(BODY))
         for load, times, name in _loads():
             ours, floors = [], []
             for _ in range(bench.effort.rounds):
@@ -67,7 +68,7 @@ def to_user(bench: Bench, place: Place) -> Iterator[Figure]:
                     samples=_samples([(one.delivered, busy) for one, busy in ours], quantile),
                     floor="no-op POST",
                     floor_samples=_samples(
-                        [(one.answered, busy) for one, busy in floors], quantile
+                        [(list(one.answered.values()), busy) for one, busy in floors], quantile
                     ),
                     wanted=Wanted("value", most=USER_P99) if promised else None,
                     note=f"of {rate:,.0f} sends/s{_late(ours)}",
@@ -83,10 +84,11 @@ def to_channel(bench: Bench, place: Place) -> Iterator[Figure]:
     heads = [upgrade_as(f"user-{number}", ["news"]) for number in range(members)]
     with ExitStack() as stack:
         broker = stack.enter_context(bench.brokers.started(place))
+        product = stack.enter_context(Open(broker.api, CONNECTIONS))
         clients = stack.enter_context(open_until_left(dial(broker.worker, heads)))
         path = "/send?channel=news&type=text"
         rate = _capacity(bench, broker, path, members, Receivers(clients, prompt=True), in_flight=1)
-        product = stack.enter_context(_open(broker.api, clients))
+        product.watch(clients, len(BODY))
         for load, times, name in _loads():
             follow = partial(_follow, product, path, copies=members)
             due = times(rate * load, bench.effort.seconds)
@@ -116,18 +118,15 @@ def _loads() -> Iterator[tuple[float, Times, str]]:
 def _capacity(
     bench: Bench, broker: Broker, path: str, copies: int, receivers: Receivers, in_flight: int
 ) -> float:
-    """Sends a second."""
-    size = frame_size(len(BODY))
+    """Sends a second: the median of the rounds."""
+    effort, size = bench.effort, frame_size(len(BODY))
     with Caller(broker.api, in_flight) as caller:
         calls = repeat(post(path, BODY))
-        seconds = bench.effort.seconds
-        taken = sends(broker, caller, calls, seconds, receivers, copies=copies, size=size)
-    return taken.value / copies
-
-
-def _open(port: int, clients: Sequence[socket.socket]) -> Open:
-    size = frame_size(len(BODY))
-    return Open(port, CONNECTIONS, clients, frame=size, head=size - len(BODY))
+        taken = [
+            sends(broker, caller, calls, effort.seconds, receivers, copies=copies, size=size)
+            for _ in range(effort.rounds)
+        ]
+    return median(one.value for one in taken) / copies
 
 
 def _follow(product: Open, path: str, due: list[float], copies: int) -> tuple[Latencies, float]:

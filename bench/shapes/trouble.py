@@ -18,15 +18,13 @@ from bench.figures import Figure, Sample, Wanted, percentile
 from bench.generator.calls import Caller
 from bench.generator.dial import dial, open_until_left
 from bench.generator.meter import busy_while
-from bench.generator.requests import frame_size, post, upgrade_as
+from bench.generator.requests import post, upgrade_as
 from bench.generator.schedule import Open, even, numbered
 from bench.generator.sends import BODY
 from bench.machine import GENERATOR_CORE, family, settle
 from bench.processes import module
 
 CALLERS = 16
-
-FRAME = frame_size(len(BODY))
 
 MEBIBYTE = 1024 * 1024
 BACKLOG = 16
@@ -98,8 +96,9 @@ def _beside(
     requests = [post(path, numbered(number, len(BODY))) for number in range(len(due))]
     with ExitStack() as stack:
         broker = stack.enter_context(bench.brokers.started(place, **options))
+        api = stack.enter_context(Open(broker.api, CALLERS))
         clients = stack.enter_context(open_until_left(dial(broker.worker, heads)))
-        api = stack.enter_context(Open(broker.api, CALLERS, clients, FRAME, FRAME - len(BODY)))
+        api.watch(clients, len(BODY))
 
         def measure() -> Sample:
             found, busy = busy_while(lambda: api.follow(requests, due, others))
@@ -164,8 +163,9 @@ def _storm(bench: Bench, place: Place, others: int) -> tuple[Sample, Sample, lis
     with ExitStack() as stack:
         broker = stack.enter_context(bench.brokers.started(place))
         dying, port = stack.enter_context(bench.brokers.another_worker())
+        api = stack.enter_context(Open(broker.api, CALLERS))
         clients = stack.enter_context(open_until_left(dial(broker.worker, heads)))
-        api = stack.enter_context(Open(broker.api, CALLERS, clients, FRAME, FRAME - len(BODY)))
+        api.watch(clients, len(BODY))
         arguments = (str(port), str(broker.worker), str(crowd))
         crowd_process = stack.enter_context(
             module("bench.generator.storm", *arguments, core=GENERATOR_CORE, speaks=True)

@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
 
 from dsock.close import Goodbye
 
 
-@dataclass(frozen=True, slots=True)
-class ConnectionOpened:
+class ConnectionOpened(NamedTuple):
     """A client has its 101."""
 
     id: str
     user: str
 
 
-@dataclass(frozen=True, slots=True)
-class ConnectionClosed:
+class ConnectionClosed(NamedTuple):
     """An open connection has left, for this reason."""
 
     id: str
@@ -25,23 +23,20 @@ class ConnectionClosed:
     goodbye: Goodbye
 
 
-@dataclass(frozen=True, slots=True)
-class ConnectRefused:
+class ConnectRefused(NamedTuple):
     """A client was not let in; `code` is the error code it was answered."""
 
     code: str
 
 
-@dataclass(frozen=True, slots=True)
-class CommandApplied:
+class CommandApplied(NamedTuple):
     """This worker has carried out a command."""
 
     connections: int
     dropped: int
 
 
-@dataclass(frozen=True, slots=True)
-class CommandAnswered:
+class CommandAnswered(NamedTuple):
     """The API has answered a command, or could not (`unanswered`)."""
 
     verb: str
@@ -50,15 +45,13 @@ class CommandAnswered:
     unanswered: int
 
 
-@dataclass(frozen=True, slots=True)
-class MessageReceived:
+class MessageReceived(NamedTuple):
     """A client has sent a message of `size` bytes; it was dropped."""
 
     size: int
 
 
-@dataclass(frozen=True, slots=True)
-class RequestAnswered:
+class RequestAnswered(NamedTuple):
     """An HTTP request was answered; a handshake that succeeded, with 101. `path` is without
     the query, which may hold a secret; `route` is one of few."""
 
@@ -71,28 +64,24 @@ class RequestAnswered:
     request_id: str
 
 
-@dataclass(frozen=True, slots=True)
-class PayloadDropped:
+class PayloadDropped(NamedTuple):
     """Something arrived in a mailbox that no command can be read from."""
 
 
-@dataclass(frozen=True, slots=True)
-class BackendReached:
+class BackendReached(NamedTuple):
     """The backend is in reach again, or (`reached` false) no longer."""
 
     reached: bool
     why: str
 
 
-@dataclass(frozen=True, slots=True)
-class WorkerGone:
+class WorkerGone(NamedTuple):
     """A worker was declared gone after its lease; its records are removed."""
 
     worker: str
 
 
-@dataclass(frozen=True, slots=True)
-class MethodsDiffer:
+class MethodsDiffer(NamedTuple):
     """An API and a worker are set to different `messaging_method`s: `here` to this one,
     the other end to `there`. `worker` is the worker of the two."""
 
@@ -115,3 +104,20 @@ Event = (
     | MethodsDiffer
 )
 Notify = Callable[[Event], None]
+
+Interests = Mapping[type[Event], Callable[[Any], None]]
+"""What a listener does with each kind of event that it wants to hear of."""
+
+
+def telling(*listeners: Interests) -> Notify:
+    """A `Notify` that tells an event to those who want to hear of its kind, in this order."""
+    interested: dict[type[Event], list[Callable[[Any], None]]] = {}
+    for listener in listeners:
+        for kind, hear in listener.items():
+            interested.setdefault(kind, []).append(hear)
+
+    def notify(event: Event) -> None:
+        for hear in interested.get(type(event), ()):
+            hear(event)
+
+    return notify

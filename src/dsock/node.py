@@ -6,7 +6,6 @@ Nothing below knows the whole. What starts last stops first, by nesting.
 from __future__ import annotations
 
 import asyncio
-import functools
 import os
 import secrets
 import socket
@@ -24,7 +23,7 @@ from dsock.api.handlers import Handlers
 from dsock.backends.base import Backend
 from dsock.backends.memory import MemoryBackend
 from dsock.errors import DsockError, NotReady, ShuttingDown, StartError
-from dsock.events import Event, Notify
+from dsock.events import telling
 from dsock.http.app import application
 from dsock.http.health import internal_routes, ping_route
 from dsock.http.protocol import Rules
@@ -130,7 +129,7 @@ class Node:
         self._settings = plan.settings
         self._metrics = Metrics(process.totals if process else None)
         journal = Journal(log_requests=plan.settings.log_requests)
-        self._notify: Notify = functools.partial(_tell, (self._metrics, journal))
+        self._notify = telling(self._metrics.interests(), journal.interests())
         self._draining = False
         self._direct_routes: list[BaseRoute] = []
         self._membership = AsyncExitStack()
@@ -253,8 +252,3 @@ class Node:
             if backend.reception:
                 self._direct_routes = backend.reception.routes()
             yield backend
-
-
-def _tell(listeners: tuple[Notify, ...], event: Event) -> None:
-    for listener in listeners:
-        listener(event)

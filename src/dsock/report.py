@@ -30,7 +30,7 @@ class Report(NamedTuple):
 
     def answered(self, outcome: Outcome) -> Report:
         """This report with one more worker's outcome in it."""
-        return self._replace(
-            connections=self.connections + outcome.connections,
-            dropped=self.dropped + outcome.dropped,
+        workers, connections, dropped, unanswered = self
+        return Report(
+            workers, connections + outcome.connections, dropped + outcome.dropped, unanswered
         )

@@ -4,7 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from contextlib import (
+    AbstractAsyncContextManager,
+    AsyncExitStack,
+    asynccontextmanager,
+    suppress,
+)
 from typing import Any
 
 from websockets.asyncio.client import ClientConnection
@@ -13,17 +18,20 @@ from dsock.backends.redis.backend import RedisBackend
 from dsock.node import Role
 from tests.support.cluster import Caller, Cluster, node_up
 from tests.support.eventually import eventually
-from tests.support.redis_server import RedisServer
+from tests.support.redis_server import Servers
 
 END = "end"
 
 METHOD = "redis"
 """The `messaging_method` of clusters; the fixture `method` sets it for a test."""
 
+EACH = 5
+"""Clients of an audience on each of the two workers."""
+
 _ROLES: tuple[Role, ...] = ("worker", "worker", "api")
 
 
-def keys(server: RedisServer) -> set[str]:
+def keys(server: Servers) -> set[str]:
     """All keys but the marks of those who were declared gone, which end after a day."""
     present = server.keys()
     return {key for key in present if not key.startswith("reaped:")}
@@ -76,10 +84,15 @@ def of_method() -> dict[str, str]:
     return {"messaging_method": METHOD, "direct_message_hostname": "127.0.0.1"}
 
 
-@asynccontextmanager
-async def cluster_at(address: str, **settings: Any) -> AsyncIterator[Cluster]:
+def cluster_at(address: str, **settings: Any) -> AbstractAsyncContextManager[Cluster]:
     """An API and two workers in this process, with the Redis at this address."""
-    options: dict[str, Any] = {"redis_host": address, **of_method(), **settings}
+    return cluster_with(redis_host=address, **settings)
+
+
+@asynccontextmanager
+async def cluster_with(**settings: Any) -> AsyncIterator[Cluster]:
+    """The same, with the Redis that these settings name."""
+    options: dict[str, Any] = {**of_method(), **settings}
     async with AsyncExitStack() as stack:
         up = [await stack.enter_async_context(node_up(role, **options)) for role in _ROLES]
         nodes, addresses = [node for node, _ in up], [address for _, address in up]
@@ -98,6 +111,16 @@ async def clients(
             await stack.enter_async_context(cluster.client(user, worker, **claim))
             for _ in range(count)
         ]
+
+
+@asynccontextmanager
+async def audience(cluster: Cluster) -> AsyncIterator[list[ClientConnection]]:
+    """Clients on both workers, in channel `news`."""
+    async with (
+        clients(cluster, EACH, "u", worker=0, channels="news") as here,
+        clients(cluster, EACH, "u", worker=1, channels="news") as there,
+    ):
+        yield here + there
 
 
 class Teller:

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import pytest
 
-from tests.faults.support import goodbye
+from tests.faults.support import cluster_with, goodbye
 from tests.support.cluster import Caller, Cluster, node_up
 from tests.support.eventually import eventually
 from tests.support.process import processes
+from tests.support.redis_cluster import ClusteredRedis
 from tests.support.redis_server import RedisServer
+from tests.support.sentinels import WatchedRedis
 
 DOCS = Path(__file__).parents[2] / "docs" / "operations.md"
 PASSWORD = "redis-password"
@@ -20,14 +23,24 @@ LEASE = 2.0
 CLAIMS = 50
 """So many that the sets they enter are tidied."""
 
+WORKER = "????????-????-????-????-????????????"
+CLUSTERED = {
+    "+publish": "+spublish",
+    "+subscribe": "+ssubscribe +cluster|slots +asking +role",
+    f"&{WORKER}": f"&{{{WORKER}}}*",
+    **dict.fromkeys((f"&{WORKER}:channel", "&workers", "&workers:channel"), ""),
+}
+"""What the page says about a Redis Cluster."""
+
 OWN = {"acl|setuser", "acl|log", "config|resetstat", "keys", "auth", "client|setinfo"}
 """What these tests do themselves, and what everybody may."""
 
 
-def rights(prefix: str, db: int) -> list[str]:
-    """The line of the documentation for these options."""
+def rights(prefix: str, db: int, other: Mapping[str, str] = MappingProxyType({})) -> list[str]:
+    """The line of the documentation for these options, with `other` words for some."""
     lines = [line.split() for line in DOCS.read_text().splitlines() if line.startswith("ACL ")]
     [line] = [line for line in lines if f"~{prefix or 'claim:'}*" in line]
+    line = [word for old in line for word in other.get(old, old).split()]
     if not db:
         return line
     # What the page says about databases.
@@ -86,6 +99,43 @@ async def test_a_cluster_needs_exactly_the_rights_that_are_documented(
                     await eventually(lambda: away(cluster), 5 * LEASE)
         assert refused(redis) == []
         assert used(redis) == {word[1:] for word in line if word.startswith("+")}
+
+
+@pytest.mark.parametrize("prefix", ["dsock:", ""])
+async def test_on_a_redis_cluster_it_needs_exactly_what_is_documented(prefix: str) -> None:
+    line = rights(prefix, 0, CLUSTERED)
+    with ClusteredRedis() as servers:
+        for server in servers.servers:
+            with server.client() as redis:
+                redis.execute_command(*(word.replace("PASSWORD", PASSWORD) for word in line))
+                redis.config_resetstat()
+        as_user = {"redis_username": "dsock", "redis_password": PASSWORD}
+        options = {**servers.options, **as_user, "redis_key_prefix": prefix}
+        async with cluster_with(**options) as cluster:
+            await everything(cluster)
+        done = set()
+        for server in servers.servers:
+            with server.client() as redis:
+                assert refused(redis) == []
+                done |= used(redis)
+        # The reaper's, and what a slot that moves needs.
+        rest = {"set", "asking"}
+        assert {word[1:] for word in line if word.startswith("+")} <= done | rest
+
+
+async def test_with_sentinels_it_needs_what_is_documented() -> None:
+    line = [*rights("dsock:", 0), "+role"]
+    with WatchedRedis() as servers:
+        for server in servers.servers:
+            with server.client() as redis:
+                redis.execute_command(*(word.replace("PASSWORD", PASSWORD) for word in line))
+        as_user = {"redis_username": "dsock", "redis_password": PASSWORD}
+        options = {**servers.options, **as_user, "redis_key_prefix": "dsock:"}
+        async with cluster_with(**options) as cluster:
+            await everything(cluster)
+        for server in servers.servers:
+            with server.client() as redis:
+                assert refused(redis) == []
 
 
 async def everything(cluster: Cluster) -> None:

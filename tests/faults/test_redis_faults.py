@@ -5,19 +5,19 @@ from __future__ import annotations
 import asyncio
 import gc
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import asynccontextmanager
 
 import pytest
-from websockets.asyncio.client import ClientConnection, connect
+from websockets.asyncio.client import connect
 from websockets.exceptions import InvalidStatus
 
 from dsock.backends.redis import mailbox
 from dsock.backends.redis.membership import RedisMembership
 from dsock.node import Role
 from tests.faults.support import (
+    EACH,
     Teller,
     all_ready,
-    clients,
+    audience,
     cluster_at,
     goodbye,
     keys,
@@ -31,9 +31,6 @@ from tests.support.redis_server import RedisServer, free_port
 from tests.support.relay import Relay, relay_to
 
 pytestmark = pytest.mark.usefixtures("method")
-
-EACH = 5
-"""Clients on each of the two workers."""
 
 NOTICED = 5.0
 DELIVERY_BACK, RECORDS_BACK = 2.0, 5.0
@@ -49,16 +46,6 @@ def server() -> Iterator[RedisServer]:
 async def relay(server: RedisServer) -> AsyncIterator[Relay]:
     async with relay_to(server.port) as relay:
         yield relay
-
-
-@asynccontextmanager
-async def audience(cluster: Cluster) -> AsyncIterator[list[ClientConnection]]:
-    """Clients on both workers, in channel `news`."""
-    async with (
-        clients(cluster, EACH, "u", worker=0, channels="news") as here,
-        clients(cluster, EACH, "u", worker=1, channels="news") as there,
-    ):
-        yield here + there
 
 
 async def all_shown(cluster: Cluster) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from urllib.parse import quote_from_bytes, urlencode
+from urllib.parse import parse_qsl, quote_from_bytes, urlencode
 
 import pytest
 from hypothesis import given
@@ -61,3 +61,9 @@ def test_bytes_that_are_no_utf8_name_nobody(query: bytes) -> None:
 @given(st.binary())
 def test_any_bytes_are_a_query(query: bytes) -> None:
     assert all(isinstance(part, str) for pair in parse_query(query) for part in pair)
+
+
+@given(st.text("ab=&;%20+é", max_size=30))
+def test_a_query_is_read_as_the_standard_library_reads_it(query: str) -> None:
+    expected = parse_qsl(query, keep_blank_values=True, errors="surrogateescape")
+    assert parse_query(query.encode()) == expected

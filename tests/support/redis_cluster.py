@@ -19,24 +19,31 @@ class ClusteredRedis:
     """`Servers` that share the slots. A master that is silent for `timeout` seconds is
     replaced; `options` are for every server."""
 
-    def __init__(self, *options: str, timeout: float = 1.5, tls: bool = False) -> None:
-        more = ("--tls-replication", "yes", "--tls-cluster", "yes") if tls else ()
+    def __init__(
+        self, *options: str, timeout: float = 1.5, password: str = "", tls: bool = False
+    ) -> None:
+        more = ["--tls-replication", "yes", "--tls-cluster", "yes"] if tls else []
+        more += ["--masterauth", password] if password else []
         self.servers = [
             RedisServer(
                 *("--cluster-enabled", "yes", "--cluster-port", str(free_port())),
                 *("--cluster-node-timeout", str(int(timeout * 1000))),
                 *("--repl-diskless-sync-delay", "0", *options, *more),
+                password=password,
                 tls=tls,
             )
             for _ in range(2 * MASTERS)
         ]
-        self._tls = tls
+        self._password, self._tls = password, tls
         self._stack = ExitStack()
 
     @property
     def options(self) -> dict[str, Any]:
         seeds = ",".join(server.address for server in self.servers[:2])
-        return {"redis_mode": "cluster", "redis_host": seeds, "redis_tls": self._tls}
+        address = {"redis_host": seeds, "redis_tls": self._tls}
+        if self._password:
+            address = {"redis_url": f"redis://:{self._password}@{seeds}"}
+        return {"redis_mode": "cluster", **address}
 
     def __enter__(self) -> ClusteredRedis:
         with ExitStack() as stack:
@@ -96,7 +103,7 @@ class ClusteredRedis:
         return [server for server in self._alive() if ask(server, "ROLE")[0] == "master"]
 
     def _alive(self) -> list[RedisServer]:
-        return [server for server in self.servers if server.runs]
+        return [server for server in self.servers if server.answers]
 
     def owner(self, key: str) -> RedisServer:
         """The master of a key or sharded channel, as most servers see it."""

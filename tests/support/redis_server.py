@@ -13,6 +13,9 @@ from typing import Any, Protocol, Self
 
 import redis
 
+PROGRAM = os.environ.get("REDIS_SERVER", "redis-server")
+"""What is started: with `REDIS_SERVER=valkey-server` the tests run on Valkey."""
+
 
 def free_port() -> int:
     with socket.create_server(("127.0.0.1", 0)) as sock:
@@ -37,14 +40,15 @@ class Servers(Protocol):
 class RedisServer:
     """redis-server on a port of its own, without persistence."""
 
-    def __init__(self, *options: str, program: str = "redis-server", tls: bool = False) -> None:
+    def __init__(self, *options: str, password: str = "", tls: bool = False) -> None:
         self.port = free_port()
         self.tls = tls
         """Whether it speaks TLS, and nothing else."""
         self.folder = tempfile.mkdtemp(prefix="dsock-redis-")
-        self._program = program
+        self._password = password
         self._options = options
         self._process: subprocess.Popen[bytes] | None = None
+        self._frozen = False
 
     @property
     def address(self) -> str:
@@ -79,8 +83,9 @@ class RedisServer:
     def _command(self) -> list[str]:
         port = ["--port", "0", "--tls-port"] if self.tls else ["--port"]
         return [
-            *(self._program, *port, str(self.port), "--bind", "127.0.0.1", "--dir", self.folder),
+            *(PROGRAM, *port, str(self.port), "--bind", "127.0.0.1", "--dir", self.folder),
             *("--save", "", "--appendonly", "no", *self._options),
+            *(("--requirepass", self._password) if self._password else ()),
         ]
 
     def kill(self) -> None:
@@ -91,22 +96,25 @@ class RedisServer:
             self._process = None
 
     @property
-    def runs(self) -> bool:
-        """Whether it was started and not killed since."""
-        return self._process is not None
+    def answers(self) -> bool:
+        """Whether it was started, and neither killed nor frozen since."""
+        return self._process is not None and not self._frozen
 
     def freeze(self) -> None:
         """It keeps its sockets and answers nothing."""
         assert self._process
         os.kill(self._process.pid, signal.SIGSTOP)
+        self._frozen = True
 
     def thaw(self) -> None:
         assert self._process
         os.kill(self._process.pid, signal.SIGCONT)
+        self._frozen = False
 
     def client(self, **options: Any) -> redis.Redis:
         tls = {"ssl": True, "ssl_cert_reqs": "none"} if self.tls else {}
-        return redis.Redis(port=self.port, **{"decode_responses": True, **tls, **options})
+        common = {"decode_responses": True, "password": self._password or None, **tls}
+        return redis.Redis(port=self.port, **{**common, **options})
 
     def empty(self) -> None:
         with self.client() as client:
@@ -131,13 +139,14 @@ class RedisServer:
 class Sentinel(RedisServer):
     """A Sentinel, which writes down what it sees in a file of its own."""
 
-    def __init__(self, *lines: str, tls: bool = False) -> None:
-        super().__init__(tls=tls)
+    def __init__(self, *lines: str, password: str = "", tls: bool = False) -> None:
+        super().__init__(password=password, tls=tls)
         self._lines = lines
 
     def _command(self) -> list[str]:
         file = Path(self.folder, "sentinel.conf")
         kind = "port 0\ntls-port" if self.tls else "port"
-        own = (f"{kind} {self.port}", "bind 127.0.0.1", f"dir {self.folder}")
+        own = [f"{kind} {self.port}", "bind 127.0.0.1", f"dir {self.folder}"]
+        own += [f"requirepass {self._password}"] if self._password else []
         file.write_text("\n".join((*own, *self._lines, "")))
-        return [self._program, str(file), "--sentinel"]
+        return [PROGRAM, str(file), "--sentinel"]

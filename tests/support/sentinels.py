@@ -20,10 +20,17 @@ class WatchedRedis:
     """`Servers` in which the Sentinels say which one counts. A master that is silent for
     `down_after` seconds is replaced; `options` are for every server."""
 
-    def __init__(self, *options: str, down_after: float = 1.0, tls: bool = False) -> None:
+    def __init__(
+        self,
+        *options: str,
+        down_after: float = 1.0,
+        sentinel_password: str = "",
+        tls: bool = False,
+    ) -> None:
         more = ("--tls-replication", "yes") if tls else ()
         self.servers = [RedisServer(*options, *more, tls=tls) for _ in range(2)]
         self._options, self._down_after, self._tls = options, down_after, tls
+        self._sentinel_password = sentinel_password
         self.sentinels: list[Sentinel] = []
         self._stack = ExitStack()
 
@@ -33,6 +40,7 @@ class WatchedRedis:
             "redis_mode": "sentinel",
             "redis_sentinels": tuple(one.address for one in self.sentinels),
             "redis_sentinel_master": NAME,
+            "redis_sentinel_password": self._sentinel_password,
             "redis_tls": self._tls,
         }
 
@@ -49,7 +57,10 @@ class WatchedRedis:
                 *(["tls-replication yes"] if self._tls else []),
             ]
             self.sentinels = [
-                stack.enter_context(Sentinel(*lines, tls=self._tls)) for _ in range(3)
+                stack.enter_context(
+                    Sentinel(*lines, password=self._sentinel_password, tls=self._tls)
+                )
+                for _ in range(3)
             ]
             wait_until(self._is_ready)
             self._stack = stack.pop_all()

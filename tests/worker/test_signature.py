@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from dsock.claim import Claim
 from dsock.errors import InvalidJwt, MissingAuthentication
-from dsock.worker.signature import claim_of_jwt
+from dsock.worker.signature import Signatures
 
 NOW = 1_700_000_000
 SECRET = "a secret of sixty-four bytes, as long as the longest digest is.."
@@ -42,19 +42,19 @@ def payload(**changes: Any) -> str:
 
 def refused(jwt: str, *secrets: str) -> bool:
     with pytest.raises(InvalidJwt):
-        claim_of_jwt(jwt, secrets or (SECRET,), NOW)
+        Signatures(secrets or (SECRET,)).claim_of(jwt, NOW)
     return True
 
 
 @pytest.mark.parametrize("alg", DIGESTS)
 def test_a_jwt_signed_with_hmac_is_a_claim(alg: str) -> None:
     jwt = token(payload(sid="s", channels=["a", "b"]), alg=alg, digest=alg)
-    assert claim_of_jwt(jwt, (SECRET,), NOW) == Claim("", "u", "s", ("a", "b"), NOW + 60)
+    assert Signatures((SECRET,)).claim_of(jwt, NOW) == Claim("", "u", "s", ("a", "b"), NOW + 60)
 
 
 @pytest.mark.parametrize("secrets", [(SECRET, OTHER), (OTHER, SECRET)])
 def test_while_a_secret_is_replaced_both_are_good(secrets: tuple[str, ...]) -> None:
-    assert claim_of_jwt(token(payload()), secrets, NOW).user == "u"
+    assert Signatures(secrets).claim_of(token(payload()), NOW).user == "u"
 
 
 def test_after_a_secret_was_replaced_the_old_one_is_not_good() -> None:
@@ -63,12 +63,12 @@ def test_after_a_secret_was_replaced_the_old_one_is_not_good() -> None:
 
 def test_without_a_secret_a_jwt_is_nothing() -> None:
     with pytest.raises(MissingAuthentication):
-        claim_of_jwt(token(payload()), (), NOW)
+        Signatures(()).claim_of(token(payload()), NOW)
 
 
 @pytest.mark.filterwarnings("ignore::jwt.InsecureKeyLengthWarning")
 def test_a_short_secret_does_not_refuse() -> None:
-    assert claim_of_jwt(token(payload(), secret="short"), ("short",), NOW).user == "u"
+    assert Signatures(("short",)).claim_of(token(payload(), secret="short"), NOW).user == "u"
 
 
 @pytest.mark.parametrize("secrets", [("",), (SECRET, ""), ("", SECRET)])
@@ -87,13 +87,13 @@ def test_an_empty_secret_signs_nothing(secrets: tuple[str, ...]) -> None:
     ],
 )
 def test_b06_dates_may_be_off_by_ten_seconds(dates: dict[str, float]) -> None:
-    assert claim_of_jwt(token(payload(**dates)), (SECRET,), NOW).user == "u"
+    assert Signatures((SECRET,)).claim_of(token(payload(**dates)), NOW).user == "u"
 
 
 @pytest.mark.parametrize("age", [-9, 0, 59])
 def test_b04_iat_alone_is_good_for_a_minute(age: int) -> None:
     jwt = token(json.dumps({"sub": "u", "iat": NOW - age}))
-    assert claim_of_jwt(jwt, (SECRET,), NOW).expiration == NOW - age + 60
+    assert Signatures((SECRET,)).claim_of(jwt, NOW).expiration == NOW - age + 60
 
 
 @pytest.mark.parametrize(

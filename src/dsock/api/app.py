@@ -17,11 +17,12 @@ from dsock.http.request import require_token
 
 def api_routes(handlers: Handlers, tokens: Sequence[str] | None) -> list[BaseRoute]:
     """All calls; `tokens` None lets anyone make them."""
+    valid = None if tokens is None else [token.encode() for token in tokens]
 
     def route(method: str, path: str, endpoint: Endpoint) -> BaseRoute:
         async def authorized(request: Request) -> Response:
-            if tokens is not None:
-                require_token(request, tokens)
+            if valid is not None:
+                require_token(request, valid)
             return await endpoint(request)
 
         made = Route(path, authorized, methods=[method])

@@ -42,13 +42,13 @@ class Handlers:
         self._max_message_size = max_message_size
 
     async def claim(self, request: Request) -> Response:
-        wanted = claim_request(Parameters(request), time.time())
+        wanted = claim_request(Parameters.of(request), time.time())
         with _named(ErrorCheckingClaim):
             await self._backend.create_claim(wanted)
         return _ok(request, claim=_claim_json(wanted.claim))
 
     async def send(self, request: Request) -> Response:
-        parameters = Parameters(request)
+        parameters = Parameters.of(request)
         target = target_of(parameters)
         type = MessageType.of(parameters("type"))
         body = await read_body(request, self._max_message_size)
@@ -59,7 +59,7 @@ class Handlers:
         return _ok(request, report=report._asdict() if wait else {"workers": report.workers})
 
     async def disconnect(self, request: Request) -> Response:
-        parameters = Parameters(request)
+        parameters = Parameters.of(request)
         target = target_of(parameters)
         # First shut the way in, then clear the room: never the other way round.
         if not parameters.flag("keepClaims"):
@@ -74,7 +74,7 @@ class Handlers:
         return await self._move(request, "/channel/unsubscribe/", subscribed=False)
 
     async def info(self, request: Request) -> Response:
-        target = target_of(Parameters(request))
+        target = target_of(Parameters.of(request))
         with _named(_error_of(target)):
             connections, claims = await self._backend.info(target)
         return _ok(
@@ -85,7 +85,7 @@ class Handlers:
 
     async def _move(self, request: Request, prefix: str, subscribed: bool) -> Response:
         channel = names.channel_name(path_tail(request, prefix))
-        parameters = Parameters(request)
+        parameters = Parameters.of(request)
         target = target_of(parameters)
         if not parameters.flag("ignoreClaims"):
             with _named(ErrorGettingClaim):
@@ -100,9 +100,14 @@ class Handlers:
         return _ok(request, report=report._asdict())
 
     async def _publish(self, command: Command, wait: bool) -> Report:
-        with _named(_error_of(command.target)):
+        try:
             report = await self._backend.publish(command, wait)
-        self._notify(CommandAnswered(type(command).__name__.lower(), *report[1:]))
+        except Unavailable as unavailable:
+            raise _error_of(command.target) from unavailable
+        _, connections, dropped, unanswered = report
+        self._notify(
+            CommandAnswered(type(command).__name__.lower(), connections, dropped, unanswered)
+        )
         return report
 
 
@@ -148,11 +153,13 @@ def _claim_json(claim: Claim) -> dict[str, Any]:
 
 
 def _presence_json(one: Presence) -> dict[str, Any]:
-    return {
-        "id": one.id,
-        "worker": one.worker,
-        **({"lastPing": one.last_ping} if one.last_ping is not None else {}),
-        "user": one.user,
-        **({"session": one.session} if one.session else {}),
-        "channels": list(one.channels),
-    }
+    # Thousands of them are made at once.
+    id, worker, user, session, channels, last_ping = one
+    content: dict[str, Any] = {"id": id, "worker": worker}
+    if last_ping is not None:
+        content["lastPing"] = last_ping
+    content["user"] = user
+    if session:
+        content["session"] = session
+    content["channels"] = channels
+    return content

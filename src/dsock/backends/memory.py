@@ -49,22 +49,15 @@ class MemoryBackend:
     async def publish(self, command: Command, wait: bool = True) -> Report:
         workers = [member.worker for member in self._members.values()]
         told = [worker for worker in workers if worker.holds(command.target)]
-        outcomes = [_submit(worker, command) for worker in told]
-        report = Report(workers=len(told))
-        if wait:
-            for outcome in outcomes:
-                report = report.answered(outcome.result() if outcome.done() else await outcome)
-        return report
+        collected = _Collected(len(told))
+        for worker in told:
+            worker.submit(command, collected.answered)
+        return await collected.complete() if wait else Report(workers=len(told))
 
     async def info(self, target: Target) -> Info:
         connections = [
             Presence(
-                id=one.id,
-                worker=member.id,
-                user=one.user,
-                session=one.session,
-                channels=tuple(one.channels),
-                last_ping=int(one.last_ping),
+                one.id, member.id, one.user, one.session, tuple(one.channels), int(one.last_ping)
             )
             for member in self._members.values()
             for one in member.worker.select(target)
@@ -115,15 +108,26 @@ class MemoryMembership:
     async def settled(self) -> None: ...
 
 
-def _submit(worker: Recipient, command: Command) -> asyncio.Future[Outcome]:
-    future: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
+class _Collected:
+    """The outcomes of a command: most are there as soon as it was submitted."""
 
-    def answered(outcome: Outcome) -> None:
-        if not future.done():
-            future.set_result(outcome)
+    def __init__(self, workers: int) -> None:
+        self._report = Report(workers)
+        self._missing = workers
+        self._completed: asyncio.Future[None] | None = None
 
-    worker.submit(command, answered)
-    return future
+    def answered(self, outcome: Outcome) -> None:
+        self._report = self._report.answered(outcome)
+        self._missing -= 1
+        if self._completed and not self._missing and not self._completed.done():
+            self._completed.set_result(None)
+
+    async def complete(self) -> Report:
+        """The report, once all have answered."""
+        if self._missing:
+            self._completed = asyncio.get_running_loop().create_future()
+            await self._completed
+        return self._report
 
 
 class _Claims:

@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import time
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Any
 
 import structlog
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import BaseRoute
+from starlette.routing import BaseRoute, Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from dsock.errors import BadRequest, DsockError, MethodNotAllowed, NotFound
 from dsock.events import Notify, RequestAnswered
 from dsock.http.answers import Answer, failure, request_id
+from dsock.http.request import header
 
 log = structlog.stdlib.get_logger("dsock.http")
 
@@ -41,16 +41,7 @@ def id_of(request: Request) -> str:
 
 def application(routes: Sequence[BaseRoute], notify: Notify) -> ASGIApp:
     """The ASGI application of these routes."""
-    app = Starlette(
-        routes=routes,
-        exception_handlers={
-            DsockError: _refused,
-            HTTPException: _not_routed,
-            Exception: _failed,
-        },
-    )
-    app.router.redirect_slashes = False
-    return _RequestScope(app, notify)
+    return _Application(routes, notify)
 
 
 async def _refused(request: Request, error: Exception) -> Response:
@@ -79,43 +70,97 @@ async def _failed(request: Request, error: Exception) -> Response:
     return JsonResponse(failure(DsockError(), id_of(request)))
 
 
-class _RequestScope:
-    """Gives every request its id, and tells how it ended."""
+class _Application:
+    """Gives every request its id, and tells how it ended.
 
-    def __init__(self, app: ASGIApp, notify: Notify) -> None:
-        self._app = app
+    A path without parameters needs no router: its endpoint is called straight. That takes a
+    call less than half as long, and the calls that matter have such paths.
+    """
+
+    def __init__(self, routes: Sequence[BaseRoute], notify: Notify) -> None:
+        self._straight: dict[tuple[str, str], Endpoint] = {
+            (method, route.path): route.endpoint
+            for route in reversed(routes)  # The first counts.
+            if isinstance(route, Route) and not route.param_convertors
+            for method in route.methods or ()
+        }
+        self._routed = Starlette(
+            routes=routes,
+            exception_handlers={
+                DsockError: _refused,
+                HTTPException: _not_routed,
+                Exception: _failed,
+            },
+        )
+        self._routed.router.redirect_slashes = False
         self._notify = notify
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        given = next((v for k, v in scope["headers"] if k == b"x-request-id"), b"")
-        id = scope["dsock.request_id"] = request_id(given.decode("latin-1"))
-        start, status = time.perf_counter(), 500
+        start = time.perf_counter()
+        id = scope["dsock.request_id"] = request_id(
+            header(scope, b"x-request-id").decode("latin-1")
+        )
+        # For as long as the request's task lives.
+        structlog.contextvars.bind_contextvars(request_id=id)
+        answered = _Answered(send, id)
+        try:
+            endpoint = self._straight.get((scope["method"], scope["path"]))
+            if endpoint is None:
+                await self._routed(scope, receive, answered)
+            else:
+                scope["route"] = scope["path"]
+                await _call(endpoint, Request(scope, receive, answered), answered)
+        finally:
+            event = RequestAnswered(
+                route=_route(scope),
+                status=answered.status,
+                seconds=time.perf_counter() - start,
+                method=scope["method"],
+                path=scope["path"],
+                client=(scope.get("client") or ("",))[0],
+                request_id=id,
+            )
+            self._notify(event)
 
-        async def watched(message: Message) -> None:
-            nonlocal status
-            if message["type"] == "http.response.start":
-                status = message["status"]
-                if not any(name == b"x-request-id" for name, _ in message["headers"]):
-                    message["headers"] = [*message["headers"], (b"x-request-id", id.encode())]
-            await send(message)
 
-        with structlog.contextvars.bound_contextvars(request_id=id):
-            try:
-                await self._app(scope, receive, watched)
-            finally:
-                event = RequestAnswered(
-                    route=_route(scope),
-                    status=status,
-                    seconds=time.perf_counter() - start,
-                    method=scope["method"],
-                    path=scope["path"],
-                    client=(scope.get("client") or ("",))[0],
-                    request_id=id,
-                )
-                self._notify(event)
+async def _call(endpoint: Endpoint, request: Request, answered: _Answered) -> None:
+    try:
+        try:
+            response = await endpoint(request)
+        except DsockError as error:
+            response = await _refused(request, error)
+    except Exception as error:
+        await answered.whole(await _failed(request, error))
+        raise
+    await answered.whole(response)
 
 
-def _route(scope: dict[str, Any] | Scope) -> str:
+class _Answered:
+    """What is sent of an answer, with the request's id in it, and which `status` it has."""
+
+    def __init__(self, send: Send, id: str) -> None:
+        self.status = 500
+        self._send = send
+        self._id = (b"x-request-id", id.encode())
+
+    async def __call__(self, message: Message) -> None:
+        if message["type"] == "http.response.start":
+            self.status = message["status"]
+            if not any(name == b"x-request-id" for name, _ in message["headers"]):
+                message["headers"] = [*message["headers"], self._id]
+        await self._send(message)
+
+    async def whole(self, response: Response) -> None:
+        """Send a response whose body is all there."""
+        headers = response.raw_headers
+        if not isinstance(response, JsonResponse):
+            headers = [*headers, self._id]
+        self.status = status = response.status_code
+        await self._send({"type": "http.response.start", "status": status, "headers": headers})
+        await self._send({"type": "http.response.body", "body": response.body})
+
+
+def _route(scope: Scope) -> str:
     # The route, not the path: a metric must not grow with what callers invent.
     route = scope.get("route")
-    return getattr(route, "path", "other")
+    return route if isinstance(route, str) else getattr(route, "path", "other")

@@ -25,6 +25,7 @@ from dsock.errors import (
     RequestTimeout,
 )
 from dsock.http.answers import failure, request_id
+from dsock.http.joined import JoinedWrites
 from dsock.http.upgrade import Upgrade
 
 LINGER = 1.0
@@ -75,6 +76,7 @@ class HttpProtocol(HttpToolsProtocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
+        self.transport = self._joined = JoinedWrites(transport, self.loop)
         self._deadline = self.loop.time() + self._rules.header_timeout
 
     def data_received(self, data: bytes) -> None:
@@ -129,10 +131,7 @@ class HttpProtocol(HttpToolsProtocol):
             self._stop(HeadersTooLarge())
 
     def on_headers_complete(self) -> None:
-        size = len(self.url) + sum(len(name) + len(value) + 4 for name, value in self.headers)
-        if size > self._rules.max_header_size or len(self.headers) > self._rules.max_headers:
-            self._stop(HeadersTooLarge())
-        self._require_sound_framing()
+        self._require_sound_head()
         self._parts += 1
         self._in_head = False
         self._trailers = self._unread = 0
@@ -141,11 +140,19 @@ class HttpProtocol(HttpToolsProtocol):
         if not self.parser.should_upgrade():
             super().on_headers_complete()
 
-    def _require_sound_framing(self) -> None:
-        names = [name for name, _ in self.headers]
-        if self.parser.get_http_version() == "1.1" and names.count(b"host") != 1:
+    def _require_sound_head(self) -> None:
+        size, hosts, codings = len(self.url), 0, False
+        for name, value in self.headers:
+            size += len(name) + len(value) + 4
+            if name == b"host":
+                hosts += 1
+            elif name == b"transfer-encoding":
+                codings = True
+        if size > self._rules.max_header_size or len(self.headers) > self._rules.max_headers:
+            self._stop(HeadersTooLarge())
+        if hosts != 1 and self.parser.get_http_version() == "1.1":
             self._stop(BadRequest("It needs one Host header."))  # RFC 9112, section 3.2
-        if any(coding != b"chunked" for coding in self._tokens(b"transfer-encoding")):
+        if codings and any(one != b"chunked" for one in self._tokens(b"transfer-encoding")):
             self._stop(BadRequest("The only transfer coding is chunked."))
 
     def on_body(self, body: bytes) -> None:
@@ -234,8 +241,9 @@ class HttpProtocol(HttpToolsProtocol):
         self.connections.discard(self)
         self._deadline = None
         client = self.client[0] if self.client else ""
-        upgrade = Upgrade(self.transport, query, self.headers, client)
-        self.transport.set_protocol(upgrade)
+        self._joined.flush()
+        upgrade = Upgrade(self._joined.raw, query, self.headers, client)
+        self._joined.raw.set_protocol(upgrade)
         self.parser = None  # type: ignore[assignment]  # breaks a reference cycle
         on_upgrade(upgrade)
 

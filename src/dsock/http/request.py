@@ -6,7 +6,8 @@ import hmac
 from collections.abc import Sequence
 from urllib.parse import unquote_to_bytes
 
-from starlette.requests import ClientDisconnect, Request
+from starlette.requests import Request
+from starlette.types import Scope
 
 from dsock.errors import (
     ErrorReadingMessage,
@@ -25,6 +26,15 @@ class Parameters:
         for name, value in parse_query(request.scope["query_string"]):
             self._values.setdefault(name, value)
 
+    @classmethod
+    def of(cls, request: Request) -> Parameters:
+        """Those of this request, which are read once."""
+        scope = request.scope
+        parameters: Parameters | None = scope.get("dsock.parameters")
+        if parameters is None:
+            parameters = scope["dsock.parameters"] = cls(request)
+        return parameters
+
     def __call__(self, name: str) -> str | None:
         return self._values.get(name) or None
 
@@ -33,17 +43,26 @@ class Parameters:
         return self._values.get(name) == "true"
 
 
-def require_token(request: Request, tokens: Sequence[str]) -> None:
+def header(scope: Scope, name: bytes) -> bytes:
+    """The first value of a header, or nothing; `name` in lower case. Starlette would copy
+    and decode all of them first."""
+    for key, value in scope["headers"]:
+        if key == name:
+            found: bytes = value
+            return found
+    return b""
+
+
+def require_token(request: Request, tokens: Sequence[bytes]) -> None:
     """Let the request pass if it shows one of the tokens, in the query or as a Bearer
     (RFC 6750, section 2.1). Raises `InvalidAuthorization`.
     """
-    shown = [(Parameters(request)("token") or "").encode("utf-8", "surrogateescape")]
-    scheme, _, value = request.headers.get("authorization", "").partition(" ")
-    if scheme.lower() == "bearer":
-        # Headers come as Latin-1, whatever they are.
-        shown.append(value.strip(" \t").encode("latin-1"))
+    shown = [(Parameters.of(request)("token") or "").encode("utf-8", "surrogateescape")]
+    scheme, _, value = header(request.scope, b"authorization").partition(b" ")
+    if scheme.lower() == b"bearer":
+        shown.append(value.strip(b" \t"))
     # Every pair is compared, so that the time does not tell which one was near.
-    matches = [hmac.compare_digest(one, token.encode()) for one in shown if one for token in tokens]
+    matches = [hmac.compare_digest(one, token) for one in shown if one for token in tokens]
     if not any(matches):
         raise InvalidAuthorization
 
@@ -51,20 +70,21 @@ def require_token(request: Request, tokens: Sequence[str]) -> None:
 async def read_body(request: Request, limit: int) -> bytes:
     """The whole body. Raises `MessageTooLarge` as soon as it is over `limit` bytes, or
     `ErrorReadingMessage` when the caller leaves in the middle."""
-    declared = request.headers.get("content-length", "")
+    declared = header(request.scope, b"content-length")
     if declared.isdigit() and int(declared) > limit:
         raise MessageTooLarge
     parts: list[bytes] = []
-    size = 0
-    try:
-        async for part in request.stream():
-            size += len(part)
-            if size > limit:
-                raise MessageTooLarge
-            parts.append(part)
-    except ClientDisconnect:
-        raise ErrorReadingMessage from None
-    return b"".join(parts)
+    size, more = 0, True
+    while more:
+        message = await request.receive()
+        if message["type"] == "http.disconnect":
+            raise ErrorReadingMessage
+        part, more = message["body"], message["more_body"]
+        size += len(part)
+        if size > limit:
+            raise MessageTooLarge
+        parts.append(part)
+    return parts[0] if len(parts) == 1 else b"".join(parts)
 
 
 def path_tail(request: Request, prefix: str) -> str:

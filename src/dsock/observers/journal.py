@@ -5,11 +5,13 @@ from __future__ import annotations
 import logging
 import os
 import sys
+from collections.abc import Callable
+from typing import Any
 
 import structlog
 
 from dsock import events
-from dsock.events import Event
+from dsock.events import Event, Interests
 
 
 def configure(debug: bool, process: int | None = None) -> None:
@@ -59,36 +61,54 @@ class Journal:
         self._log_requests = log_requests
         self._log = structlog.stdlib.get_logger("dsock")
 
-    def __call__(self, event: Event) -> None:
-        match event:
-            case events.RequestAnswered() if self._log_requests:
-                self._log.info(
-                    "request",
-                    method=event.method,
-                    path=event.path,
-                    status=event.status,
-                    ms=round(event.seconds * 1000, 2),
-                    client=event.client,
-                    request_id=event.request_id,
-                )
-            case events.BackendReached(True, why):
-                self._log.info("backend in reach", why=why)
-            case events.BackendReached(False, why):
-                self._log.error("backend out of reach", why=why)
-            case events.WorkerGone(worker):
-                self._log.warning("worker declared gone", worker=worker)
-            case events.MethodsDiffer(here, there, worker):
-                self._log.warning(
-                    "an API and a worker are set to different messaging methods",
-                    here=here,
-                    there=there,
-                    worker=worker,
-                )
-            case events.ConnectionOpened(id, user):
-                self._log.debug("connection opened", connection=id, user=user)
-            case events.ConnectionClosed(id, user, goodbye):
-                self._log.debug(
-                    "connection closed", connection=id, user=user, reason=goodbye.name.lower()
-                )
-            case events.PayloadDropped():
-                self._log.warning("unreadable payload dropped")
+    def interests(self) -> Interests:
+        """What is worth a line."""
+        interests: dict[type[Event], Callable[[Any], None]] = {
+            events.BackendReached: self._backend_reached,
+            events.WorkerGone: self._worker_gone,
+            events.MethodsDiffer: self._methods_differ,
+            events.ConnectionOpened: self._connection_opened,
+            events.ConnectionClosed: self._connection_closed,
+            events.PayloadDropped: self._payload_dropped,
+        }
+        if self._log_requests:
+            interests[events.RequestAnswered] = self._request_answered
+        return interests
+
+    def _request_answered(self, event: events.RequestAnswered) -> None:
+        self._log.info(
+            "request",
+            method=event.method,
+            path=event.path,
+            status=event.status,
+            ms=round(event.seconds * 1000, 2),
+            client=event.client,
+            request_id=event.request_id,
+        )
+
+    def _backend_reached(self, event: events.BackendReached) -> None:
+        if event.reached:
+            self._log.info("backend in reach", why=event.why)
+        else:
+            self._log.error("backend out of reach", why=event.why)
+
+    def _worker_gone(self, event: events.WorkerGone) -> None:
+        self._log.warning("worker declared gone", worker=event.worker)
+
+    def _methods_differ(self, event: events.MethodsDiffer) -> None:
+        self._log.warning(
+            "an API and a worker are set to different messaging methods",
+            here=event.here,
+            there=event.there,
+            worker=event.worker,
+        )
+
+    def _connection_opened(self, event: events.ConnectionOpened) -> None:
+        self._log.debug("connection opened", connection=event.id, user=event.user)
+
+    def _connection_closed(self, event: events.ConnectionClosed) -> None:
+        reason = event.goodbye.name.lower()
+        self._log.debug("connection closed", connection=event.id, user=event.user, reason=reason)
+
+    def _payload_dropped(self, _: events.PayloadDropped) -> None:
+        self._log.warning("unreadable payload dropped")

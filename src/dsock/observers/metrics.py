@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 from prometheus_client import (
     CollectorRegistry,
@@ -15,7 +16,7 @@ from prometheus_client import (
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 
 from dsock import __version__, events
-from dsock.events import Event
+from dsock.events import Interests
 from dsock.observers.totals import Totals
 
 _LATENCY_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5)
@@ -62,6 +63,8 @@ class Metrics:
             buckets=_LATENCY_BUCKETS,
             registry=registry,
         )
+        self._commands_by_verb = _Children(self._commands.labels)
+        self._requests_by_end = _Children(lambda labels: self._requests.labels(*labels))
 
     def watch(self, sizes: Callable[[], tuple[int, int, int]]) -> None:
         """Show how many connections, users and channels a worker has."""
@@ -79,31 +82,48 @@ class Metrics:
         """The metrics as text, and its content type."""
         return generate_latest(self._shown), CONTENT_TYPE_LATEST
 
-    def __call__(self, event: Event) -> None:
-        match event:
-            case events.ConnectionOpened():
-                self._opened.inc()
-            case events.ConnectionClosed(goodbye=goodbye):
-                self._closed.labels(goodbye.name.lower()).inc()
-            case events.ConnectRefused(code):
-                self._refused.labels(code).inc()
-            case events.CommandApplied(connections, dropped):
-                self._delivered.inc(connections)
-                self._dropped.inc(dropped)
-            case events.CommandAnswered(verb, unanswered=unanswered):
-                self._commands.labels(verb).inc()
-                if unanswered:
-                    self._unanswered.labels(verb).inc(unanswered)
-            case events.MessageReceived(size):
-                self._received.inc()
-                self._received_bytes.inc(size)
-            case events.RequestAnswered(route, status, seconds):
-                self._requests.labels(route, status).observe(seconds)
-            case events.PayloadDropped():
-                self._unreadable.inc()
-            case events.BackendReached(reached):
-                self._reach(reached)
-            case events.WorkerGone():
-                self._workers_gone.inc()
-            case events.MethodsDiffer():
-                self._methods_differ.inc()
+    def interests(self) -> Interests:
+        """What is counted, and how."""
+        return {
+            events.ConnectionOpened: lambda _: self._opened.inc(),
+            events.ConnectionClosed: lambda event: self._closed.labels(
+                event.goodbye.name.lower()
+            ).inc(),
+            events.ConnectRefused: lambda event: self._refused.labels(event.code).inc(),
+            events.CommandApplied: self._command_applied,
+            events.CommandAnswered: self._command_answered,
+            events.MessageReceived: self._message_received,
+            events.RequestAnswered: self._request_answered,
+            events.PayloadDropped: lambda _: self._unreadable.inc(),
+            events.BackendReached: lambda event: self._reach(event.reached),
+            events.WorkerGone: lambda _: self._workers_gone.inc(),
+            events.MethodsDiffer: lambda _: self._methods_differ.inc(),
+        }
+
+    def _command_applied(self, event: events.CommandApplied) -> None:
+        self._delivered.inc(event.connections)
+        if event.dropped:
+            self._dropped.inc(event.dropped)
+
+    def _command_answered(self, event: events.CommandAnswered) -> None:
+        self._commands_by_verb[event.verb].inc()
+        if event.unanswered:
+            self._unanswered.labels(event.verb).inc(event.unanswered)
+
+    def _message_received(self, event: events.MessageReceived) -> None:
+        self._received.inc()
+        self._received_bytes.inc(event.size)
+
+    def _request_answered(self, event: events.RequestAnswered) -> None:
+        self._requests_by_end[event.route, event.status].observe(event.seconds)
+
+
+class _Children(dict[Any, Any]):
+    """The series of a metric by their labels: to ask the metric takes longer than to count."""
+
+    def __init__(self, of: Callable[[Any], Any]) -> None:
+        self._of = of
+
+    def __missing__(self, labels: Any) -> Any:
+        child = self[labels] = self._of(labels)
+        return child

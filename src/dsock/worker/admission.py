@@ -7,6 +7,7 @@ import zlib
 from base64 import b64decode
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import NamedTuple
 from uuid import uuid4
 
@@ -35,7 +36,7 @@ from dsock.http.upgrade import Upgrade
 from dsock.origin import origin_allowed
 from dsock.worker.connection import Connection
 from dsock.worker.credentials import Credential, find_credential, select_protocol
-from dsock.worker.signature import claim_of_jwt
+from dsock.worker.signature import Signatures
 from dsock.worker.worker import Worker
 
 TRIES = 5
@@ -63,6 +64,7 @@ class Admission:
         self.backend = backend
         self._worker = worker
         self._policy = policy
+        self._signatures = Signatures(policy.jwt_secret)
 
     @property
     def ready(self) -> bool:
@@ -80,7 +82,7 @@ class Admission:
             raise OriginRefused
         protocols = upgrade.tokens(b"sec-websocket-protocol")
         protocol = select_protocol(protocols)
-        deflate = _negotiate_deflate(upgrade.header(b"sec-websocket-extensions"))
+        deflate = _negotiate_deflate(tuple(upgrade.header(b"sec-websocket-extensions")))
         claim = await self._read(
             find_credential(upgrade.query, upgrade.header(b"authorization"), protocols)
         )
@@ -125,7 +127,7 @@ class Admission:
 
     async def _read(self, credential: Credential) -> Claim:
         if credential.claim is None:
-            return claim_of_jwt(credential.jwt or "", self._policy.jwt_secret, time.time())
+            return self._signatures.claim_of(credential.jwt or "", time.time())
         try:
             claim = await self.backend.read_claim(credential.claim)
         except Unavailable:
@@ -212,8 +214,10 @@ class _Agreed(NamedTuple):
     full_window: bool = False
 
 
-def _negotiate_deflate(offers: Sequence[str]) -> _Agreed:
-    """The answer to an offer of permessage-deflate, if there is one."""
+@lru_cache(maxsize=128)
+def _negotiate_deflate(offers: tuple[str, ...]) -> _Agreed:
+    """The answer to an offer of permessage-deflate, if there is one. Browsers know but few
+    ways to offer it."""
     try:
         for name, parameters in (offer for line in offers for offer in parse_extension(line)):
             if name == _DEFLATE_SERVER.name:

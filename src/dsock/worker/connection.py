@@ -1,8 +1,8 @@
 """One client's open socket.
 
 Sending is writing a ready frame to the transport, nothing more. What clients send is read
-by `websockets`' Sans-I/O protocol, which is made when the first byte arrives: a client that
-only listens costs no parser.
+by `websockets`' Sans-I/O protocol, which is made when the first byte arrives that is not a
+plain pong: a client that only listens costs no parser.
 """
 
 from __future__ import annotations
@@ -22,6 +22,11 @@ CLOSE_TIMEOUT = 0.9
 """Seconds after a close frame until the socket is cut, whatever the peer does."""
 
 PING = Frame(Opcode.PING, b"").serialize(mask=False)
+
+_PONG_SIZE = 6
+_PONG = b"\x8a\x80"
+"""How the answer to `PING` begins; the rest of it is a mask for nothing (RFC 6455, section
+5.2)."""
 
 _FAULTS: dict[int, Goodbye] = {
     CloseCode.PROTOCOL_ERROR: Goodbye.PROTOCOL_ERROR,
@@ -192,6 +197,9 @@ class Connection(asyncio.Protocol):
     # --- what the transport says ---------------------------------------------------------
 
     def data_received(self, data: bytes) -> None:
+        if self._reader is None and len(data) == _PONG_SIZE and data.startswith(_PONG):
+            self._heard(Opcode.PONG)
+            return
         reader = self._ensure_reader()
         reader.receive_data(data)
         for frame in reader.events_received():
@@ -256,12 +264,15 @@ class Connection(asyncio.Protocol):
             return
         opcode = frame.opcode
         if opcode is Opcode.PONG or opcode is Opcode.PING:
-            self.last_ping = time.time()
-            if opcode is Opcode.PONG:
-                self.pinged_at = None
-            self._owner.heard(self)
+            self._heard(opcode)
         elif opcode is not Opcode.CLOSE:
             self._data_frame_received(frame)
+
+    def _heard(self, opcode: Opcode) -> None:
+        self.last_ping = time.time()
+        if opcode is Opcode.PONG:
+            self.pinged_at = None
+        self._owner.heard(self)
 
     def _data_frame_received(self, frame: Frame) -> None:
         if frame.opcode is not Opcode.CONT:

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import Sequence
+from struct import pack
 
-from websockets.extensions import Extension
 from websockets.extensions.permessage_deflate import PerMessageDeflate
 from websockets.frames import Frame, Opcode
 
@@ -18,10 +17,19 @@ LARGEST = 2**19
 """Bytes above which a message goes as it is: to compress it would hold the loop too long."""
 
 
-def encode_frame(type: MessageType, body: bytes, extensions: Sequence[Extension] = ()) -> bytes:
-    """A frame that any number of clients can be sent: a server masks nothing (RFC 6455,
-    section 5.1)."""
-    return Frame(Opcode(type.value), body).serialize(mask=False, extensions=extensions)
+def encode_frame(type: MessageType, body: bytes) -> bytes:
+    """A whole message in one frame that any number of clients can be sent: a server masks
+    nothing (RFC 6455, sections 5.1 and 5.2)."""
+    first, size = 0x80 | type.value, len(body)
+    if size < 126:
+        return bytes((first, size)) + body
+    if size < 2**16:
+        return pack("!BBH", first, 126, size) + body
+    return pack("!BBQ", first, 127, size) + body
+
+
+def _encode_deflated(type: MessageType, body: bytes) -> bytes:
+    return Frame(Opcode(type.value), body).serialize(mask=False, extensions=[_deflate()])
 
 
 class Frames:
@@ -42,7 +50,7 @@ class Frames:
         same to every client, whatever that was sent before; made once, when the first asks.
         The plain frame where compressing does not pay."""
         if self._message is not None:
-            frame = encode_frame(*self._message, extensions=[_deflate()])
+            frame = _encode_deflated(*self._message)
             self._message = None
             if len(frame) < len(self.plain):
                 self._deflated = frame

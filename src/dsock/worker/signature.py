@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import warnings
 from collections.abc import Sequence
 from typing import Any
 
 import jwt
+from jwt.algorithms import HMACAlgorithm
 
 from dsock.claim import Claim, jwt_claim
 from dsock.errors import InvalidJwt, JwtNotEnabled
@@ -14,38 +16,55 @@ from dsock.errors import InvalidJwt, JwtNotEnabled
 # A short secret is warned of once, at start (`Settings.warnings`), not at every connect.
 warnings.filterwarnings("ignore", category=jwt.InsecureKeyLengthWarning)
 
-ALGORITHMS = ("HS256", "HS384", "HS512")
-
-# PyJWT looks at dates, but would take strings and booleans for numbers: `jwt_claim` is
-# stricter, so only the signature is left to PyJWT.
-_OPTIONS: Any = {
-    "verify_signature": True,
-    "verify_exp": False,
-    "verify_nbf": False,
-    "verify_iat": False,
-    "verify_aud": False,
-    "verify_iss": False,
-    "verify_sub": False,
-    "verify_jti": False,
-    "enforce_minimum_key_length": False,
+ALGORITHMS = {
+    "HS256": HMACAlgorithm.SHA256,
+    "HS384": HMACAlgorithm.SHA384,
+    "HS512": HMACAlgorithm.SHA512,
 }
 
 
-def claim_of_jwt(token: str, secrets: Sequence[str], now: float) -> Claim:
-    """The claim in a JWT that one of the secrets has signed.
+class _Hmac(HMACAlgorithm):
+    """HMAC that looks at a secret once. Whether that is a public key by mistake takes longer
+    to find out than the signature of a token."""
 
-    Raises `InvalidJwt`, or `JwtNotEnabled` when no secret is set.
+    def __init__(self, hash_alg: Any) -> None:
+        super().__init__(hash_alg)
+        self._prepared: dict[str | bytes, bytes] = {}
+
+    def prepare_key(self, key: str | bytes) -> bytes:
+        prepared = self._prepared.get(key)
+        if prepared is None:
+            prepared = self._prepared[key] = super().prepare_key(key)
+        return prepared
+
+
+class Signatures:
+    """Reads JWTs that one of these secrets has signed.
+
+    Only the signature is left to PyJWT: it looks at dates, but would take strings and
+    booleans for numbers, and `jwt_claim` is stricter.
     """
-    if not secrets:
-        raise JwtNotEnabled
-    for secret in secrets:
-        try:
-            decoded = jwt.decode_complete(token, secret, algorithms=ALGORITHMS, options=_OPTIONS)
-        except (jwt.InvalidSignatureError, jwt.InvalidKeyError):
-            continue
-        except (jwt.PyJWTError, ValueError, RecursionError):
-            raise InvalidJwt from None
-        if "crit" in decoded["header"]:
-            raise InvalidJwt
-        return jwt_claim(decoded["payload"], now)
-    raise InvalidJwt
+
+    def __init__(self, secrets: Sequence[str]) -> None:
+        self._secrets = secrets
+        self._jws = jwt.PyJWS(algorithms=[])
+        for name, hash_alg in ALGORITHMS.items():
+            self._jws.register_algorithm(name, _Hmac(hash_alg))
+
+    def claim_of(self, token: str, now: float) -> Claim:
+        """The claim in a JWT. Raises `InvalidJwt`, or `JwtNotEnabled` when there is no
+        secret."""
+        if not self._secrets:
+            raise JwtNotEnabled
+        for secret in self._secrets:
+            try:
+                decoded = self._jws.decode_complete(token, secret, algorithms=list(ALGORITHMS))
+                payload = json.loads(decoded["payload"])
+            except (jwt.InvalidSignatureError, jwt.InvalidKeyError):
+                continue
+            except (jwt.PyJWTError, ValueError, RecursionError):
+                raise InvalidJwt from None
+            if "crit" in decoded["header"] or not isinstance(payload, dict):
+                raise InvalidJwt
+            return jwt_claim(payload, now)
+        raise InvalidJwt

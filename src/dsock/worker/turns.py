@@ -59,20 +59,27 @@ class Turns:
             self._ends = None
 
     def _run(self, end: float) -> None:
-        while self._current or self._queue:
-            if self._current is None:
-                if self._outgoing.full:
-                    return
-                command, answered = self._queue.popleft()
-                self._current = _Job(*self._begin(command), answered)
-            job = self._current
-            while job.advance():
-                if time.perf_counter() >= end:
-                    return
-            self._current = None
-            job.answered(job.outcome)
+        while True:
+            if self._current:
+                self._advance(self._current)
+            elif self._queue and not self._outgoing.full:
+                self._start(*self._queue.popleft())
+            else:
+                return
             if time.perf_counter() >= end:
                 return
+
+    def _start(self, command: Command, answered: Answered) -> None:
+        receivers, act = self._begin(command)
+        if len(receivers) <= CHUNK:
+            answered(act(receivers))
+        else:
+            self._current = _Job(receivers, act, answered)
+
+    def _advance(self, job: _Job) -> None:
+        if not job.advance():
+            self._current = None
+            job.answered(job.outcome)
 
 
 class _Job:

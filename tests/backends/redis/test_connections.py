@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -15,6 +14,7 @@ from dsock.backends.redis.connections import connection_factory
 from dsock.errors import StartError
 from dsock.settings import Settings
 from tests.faults.support import keys
+from tests.support.certificate import certificate_in
 from tests.support.cluster import Caller, node_up
 from tests.support.redis_server import RedisServer, free_port
 
@@ -31,22 +31,12 @@ class Secured(NamedTuple):
 @pytest.fixture(scope="module")
 def secured(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Secured]:
     folder = tmp_path_factory.mktemp("tls")
-    certificate, key = _certificate(folder)
+    certificate, key = certificate_in(folder)
     port = free_port()
     options = ["--tls-port", str(port), "--tls-auth-clients", "no"]
     options += ["--tls-cert-file", certificate, "--tls-key-file", key]
     with RedisServer(*options, "--tls-ca-cert-file", certificate) as server:
         yield Secured(server, port, certificate)
-
-
-def _certificate(folder: Path) -> tuple[str, str]:
-    """The paths of a certificate for 127.0.0.1, signed by itself, and of its key."""
-    certificate, key = str(folder / "certificate.pem"), str(folder / "key.pem")
-    command = ["openssl", "req", "-x509", "-nodes", "-days", "1", "-subj", "/CN=redis"]
-    command += ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1"]
-    command += ["-addext", "subjectAltName=IP:127.0.0.1", "-keyout", key, "-out", certificate]
-    subprocess.run(command, check=True, capture_output=True)
-    return certificate, key
 
 
 @pytest.fixture

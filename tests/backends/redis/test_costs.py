@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from contextvars import Context
-from typing import Any, TypeVarTuple, Unpack
+from typing import TypeVarTuple, Unpack
 
 import pytest
 import uvloop
@@ -27,7 +27,7 @@ FEW, MANY = 10, 200
 
 @pytest.fixture(autouse=True)
 def _counted(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("dsock.backends.redis.topology.Pipe", CountedPipe)
+    monkeypatch.setattr("dsock.backends.redis.one_server.Pipe", CountedPipe)
 
 
 @asynccontextmanager
@@ -174,9 +174,9 @@ async def test_a_message_is_encoded_once_for_all_its_receivers(
 ) -> None:
     encoded: list[bytes] = []
 
-    def counting_encode(type: MessageType, body: bytes, **options: Any) -> bytes:
+    def counting_encode(type: MessageType, body: bytes) -> bytes:
         encoded.append(body)
-        return encode_frame(type, body, **options)
+        return encode_frame(type, body)
 
     monkeypatch.setattr(frames, "encode_frame", counting_encode)
     async with redis_cluster(redis) as cluster, wires(cluster, FEW) as receivers:

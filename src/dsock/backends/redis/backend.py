@@ -74,7 +74,8 @@ class RedisBackend:
             new_carrier=_couriers(settings, directory, mailboxes)
             if direct
             else lambda _: mailboxes,
-            signs=direct,
+            # A master of a Cluster that hung tells the others on waking what is out of date.
+            signs=direct or not self._keys.shared,
             report_timeout=settings.report_timeout,
             new_mailbox=self._topology.mailbox,
             notify=self._notify,
@@ -92,17 +93,22 @@ class RedisBackend:
         try:
             try:
                 await self._topology.open()
-                await asyncio.gather(*self._writes.everywhere("PING"))
-                await self._watch.look()
-                if self._publisher and not self._keys.shared:
-                    # Each worker is told by name: all must be known.
-                    await self._watch.settle()
+                _, facts, *_ = await asyncio.gather(
+                    self._watch.look(),
+                    self._writes.everywhere("INFO", "server")[0],
+                    *self._writes.everywhere("PING"),
+                )
+                if self._keys.shared and "_mode:cluster" in facts:
+                    raise StartError(_is_clustered(settings))
             except Unavailable as error:
                 raise StartError(_unreachable(settings, error)) from None
             tasks = [self._watch.run()]
             if self._publisher:
                 tasks.append(self._publisher.run())
             async with _running(*tasks):
+                if self._publisher and not self._keys.shared:
+                    # Each worker is told by name: all must be known.
+                    await self._watch.settle()
                 yield self
         finally:
             self._claims.close()
@@ -186,7 +192,7 @@ def _unreachable(settings: Settings, error: Unavailable) -> str:
     if isinstance(cause, NotThere):
         return str(cause)
     if isinstance(cause, MovedError):
-        return f"Redis at {where} is a node of a Cluster: set redis_mode=cluster"
+        return _is_clustered(settings)
     if isinstance(cause, AuthenticationError):
         return f"Redis at {where} refuses the user or password"
     if isinstance(cause, ResponseError):
@@ -199,6 +205,10 @@ def _unreachable(settings: Settings, error: Unavailable) -> str:
             return f"cannot reach Redis at {where}: {one.strerror}"
     hint = " (is it one with TLS, and are you meant to use it?)" if settings.redis_tls else ""
     return f"cannot reach Redis at {where}: no answer in time{hint}"
+
+
+def _is_clustered(settings: Settings) -> str:
+    return f"Redis at {shown_address(settings)} is a node of a Cluster: set redis_mode=cluster"
 
 
 def _causes(error: BaseException | None) -> Iterator[BaseException]:

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import structlog
+from hiredis import pack_command
 from redis.asyncio.connection import AbstractConnection
 from redis.exceptions import BusyLoadingError, ReadOnlyError, RedisError, ResponseError
 from redis.exceptions import ConnectionError as RedisConnectionError
@@ -61,8 +62,10 @@ class Pipe:
         self._max_retries = max_retries
         self._changed = changed
         self._connection: AbstractConnection | None = None
+        self._outdated = False
         self._trouble: BaseException | None = None
         self._failures = 0
+        self._exchanging: asyncio.Timeout | None = None
         self._refusals: set[str] = set()
         self._queue: deque[Call] = deque()
         self._asked = asyncio.Event()
@@ -91,6 +94,11 @@ class Pipe:
 
     def check(self) -> list[Reply]:
         return []
+
+    def connect_anew(self) -> None:
+        """Use another connection from the next exchange on: another server is the right
+        one."""
+        self._outdated = True
 
     async def close(self) -> None:
         waiting = [call.reply for call in self._queue]
@@ -148,9 +156,9 @@ class Pipe:
             return []
         sent = answered = 0
         try:
-            async with asyncio.timeout_at(batch[0].deadline):
+            async with asyncio.timeout_at(batch[0].deadline) as self._exchanging:
                 connection = await self._ensure_connection()
-                packed = connection.pack_commands([call.command for call in batch])
+                packed = b"".join([_pack(call) for call in batch])
                 sent = len(batch)
                 await connection.send_packed_command(packed, check_health=False)
                 for call in batch:
@@ -180,7 +188,10 @@ class Pipe:
         return []
 
     async def _ensure_connection(self) -> AbstractConnection:
+        if self._outdated:
+            await self._disconnect()
         if self._connection is None:
+            self._outdated = False
             self._connection = await self._connect()
             self.connects += 1
         return self._connection
@@ -202,6 +213,12 @@ class Pipe:
         if reached is not self.reached:
             self.reached = reached
             self._changed(reached, why)
+
+
+def _pack(call: Call) -> bytes:
+    # Its stub says that a command has but one word.
+    packed: bytes = pack_command(call.command)  # type: ignore[arg-type]
+    return packed
 
 
 def _answer(call: Call, reply: Any) -> None:

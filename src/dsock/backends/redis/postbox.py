@@ -63,6 +63,7 @@ class Postbox:
         notify: Notify,
     ) -> None:
         self._pipe = pipe
+        self._keys = keys
         self._worker = worker
         self._member = member
         self._method = method
@@ -89,7 +90,8 @@ class Postbox:
         if isinstance(mail, Probe):
             self._member.heard_probe(mail.text)
             return
-        self._compare(mail)
+        if self._keys.shared:
+            self._compare(mail)
         self.take(mail)
 
     def take(self, letter: Letter, answer: Answer | None = None) -> bool:

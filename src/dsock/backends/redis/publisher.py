@@ -42,7 +42,7 @@ class _Awaited:
         self.answered: set[str] = set()
         self.receivers = 0
         self.report = Report()
-        self.complete = asyncio.Event()
+        self._completed: asyncio.Future[None] | None = None
 
     def answer(self, worker: str, outcome: Outcome) -> None:
         if worker not in self.answered:
@@ -57,13 +57,37 @@ class _Awaited:
         self.unheard.add(worker)
 
     def check(self) -> None:
-        if not self.waiting and len(self.answered) >= self.receivers:
-            self.complete.set()
+        if self._completed and self._is_complete and not self._completed.done():
+            self._completed.set_result(None)
+
+    async def complete(self, timeout: float) -> None:
+        """Wait for the answers, `timeout` seconds at most; who has not answered then is given
+        up."""
+        if not self._is_complete:
+            # Lighter than `asyncio.timeout`: every call waits here.
+            loop = asyncio.get_running_loop()
+            self._completed = completed = loop.create_future()
+            timer = loop.call_later(timeout, _wake, completed)
+            try:
+                await completed
+            finally:
+                timer.cancel()
+        for worker in tuple(self.waiting):
+            self.give_up(worker)
+
+    @property
+    def _is_complete(self) -> bool:
+        return not self.waiting and len(self.answered) >= self.receivers
 
     def result(self) -> Report:
         unheard = len(self.waiting) + len(self.unheard)
         missing = max(unheard, self.receivers - len(self.answered))
         return self.report._replace(workers=len(self.answered) + missing, unanswered=missing)
+
+
+def _wake(waiting: asyncio.Future[None]) -> None:
+    if not waiting.done():
+        waiting.set_result(None)
 
 
 class Publisher:
@@ -145,7 +169,7 @@ class Publisher:
             else:
                 await self._tell(letter, awaited)
             if wait:
-                await self._wait(awaited)
+                await awaited.complete(self._report_timeout)
         finally:
             del self._awaited[number]
         if awaited.unheard and not everyone:
@@ -160,21 +184,17 @@ class Publisher:
 
     async def _tell(self, letter: Letter, awaited: _Awaited) -> None:
         told = tuple(awaited.waiting)
-        taken = await asyncio.gather(*self._carrier.carry(told, letter), return_exceptions=True)
-        if all(isinstance(one, Unavailable) for one in taken):
+        unavailable = 0
+        for id, carried in zip(told, self._carrier.carry(told, letter), strict=True):
+            try:
+                taken = await carried
+            except Exception as error:
+                unavailable += isinstance(error, Unavailable)
+                taken = 0
+            if not taken:
+                awaited.give_up(id)
+        if unavailable == len(told):
             raise Unavailable
-        for id, one in zip(told, taken, strict=True):
-            if one == 0 or isinstance(one, Exception):
-                awaited.give_up(id)
-
-    async def _wait(self, awaited: _Awaited) -> None:
-        awaited.check()
-        try:
-            async with asyncio.timeout(self._report_timeout):
-                await awaited.complete.wait()
-        except TimeoutError:
-            for id in tuple(awaited.waiting):
-                awaited.give_up(id)
 
     async def _strike_out_gone(self, target: Target, awaited: _Awaited) -> None:
         """Of workers that were not heard, those are not missed that were declared gone, and

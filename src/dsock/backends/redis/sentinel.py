@@ -1,7 +1,8 @@
 """Which Redis is the master, as its Sentinels say.
 
-They are asked at every connect, all at the same time: one of them may have been away, and
-name the master of before. The one with the highest epoch counts, as among themselves.
+They are asked at every connect and every now and then, all at the same time: one of them may
+have been away, and name the master of before. The one with the highest epoch counts, as
+among themselves.
 """
 
 from __future__ import annotations
@@ -10,15 +11,71 @@ import asyncio
 from collections.abc import Sequence
 from typing import Any
 
+import structlog
 from redis.asyncio.connection import AbstractConnection
 from redis.exceptions import AuthenticationError, RedisError
 from redis.exceptions import ConnectionError as RedisConnectionError
 
 from dsock.backends.redis.calls import NotThere
-from dsock.backends.redis.connections import Dial, Server, connected
+from dsock.backends.redis.connections import (
+    Dial,
+    Server,
+    connected,
+    dialer,
+    sentinel_dialer,
+    sentinels,
+)
+from dsock.backends.redis.one_server import OneServer
+from dsock.backends.redis.pipe import OUT_OF_REACH
+from dsock.settings import Settings
 
 PATIENCE = 0.5
 """Seconds for which those that do not answer are waited for, once one has answered."""
+
+EVERY = 2.0
+"""Seconds between two questions while all seems well: a master that was replaced, but is
+still there, is told so by them only after 8 s or more."""
+
+log = structlog.stdlib.get_logger("dsock.redis")
+
+
+class WatchedServer(OneServer):
+    """A `Topology` in which Sentinels name the server."""
+
+    def __init__(self, settings: Settings) -> None:
+        name, dial = settings.redis_sentinel_master, sentinel_dialer(settings)
+        self._sentinels = Sentinels(sentinels(settings), name, dial)
+        decoded, raw = dialer(settings, decode=True), dialer(settings)
+        self._following: asyncio.Task[None] | None = None
+        super().__init__(
+            settings,
+            lambda: self._sentinels.connect(decoded),
+            lambda: self._sentinels.connect(raw),
+        )
+
+    async def open(self) -> None:
+        self._following = asyncio.create_task(self._follow())
+
+    async def close(self) -> None:
+        if self._following:
+            self._following.cancel()
+            await asyncio.wait((self._following,))
+
+    async def _follow(self) -> None:
+        while True:
+            await asyncio.sleep(EVERY)
+            before = self._sentinels.master
+            try:
+                now = await self._sentinels.ask()
+            except (*OUT_OF_REACH, RedisError):
+                continue  # The one that is in use may be well.
+            except Exception:
+                log.exception("asking the Sentinels failed")
+                continue
+            # If it was connected anew meanwhile, that is as true as this.
+            if before == self._sentinels.master and before not in (None, now):
+                log.warning("the Sentinels name another master")
+                self._connect_anew()
 
 
 class Sentinels:
@@ -28,10 +85,13 @@ class Sentinels:
         self._servers = servers
         self._name = name
         self._dial = dial
+        self.master: Server | None = None
+        """Whom the last connection was made to."""
 
     async def connect(self, dial: Dial) -> AbstractConnection:
         """A connection to the master. Raises what redis-py raises, or `OSError`."""
-        connection = await connected(dial(await self._master()))
+        server = await self.ask()
+        connection = await connected(dial(server))
         try:
             role, *_ = await _ask(connection, "ROLE")
             # It may have been demoted since: nothing is ever written to a replica.
@@ -40,9 +100,11 @@ class Sentinels:
         except BaseException:
             await connection.disconnect(nowait=True)
             raise
+        self.master = server
         return connection
 
-    async def _master(self) -> Server:
+    async def ask(self) -> Server:
+        """The master that they name. Raises what redis-py raises, or `OSError`."""
         asked = [asyncio.create_task(self._ask(one)) for one in self._servers]
         try:
             done, _ = await asyncio.wait(asked, timeout=PATIENCE)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Protocol
 
 from redis.exceptions import AskError, ClusterDownError, MovedError, ResponseError
@@ -53,6 +54,12 @@ class Shard(Pipe):
         """Send this, though the slot is not this server's yet."""
         self.call(*ASKING).add_done_callback(_ignore)
         self._put(call)
+
+    def hurry(self) -> None:
+        """It has no slots any more: what it has not answered is handed back now."""
+        if self._exchanging:
+            with suppress(RuntimeError):  # It is over.
+                self._exchanging.reschedule(0)
 
     async def _again(self, batch: list[Call]) -> list[Call]:
         queued, self._failures = list(self._queue), 0

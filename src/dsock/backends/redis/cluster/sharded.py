@@ -35,7 +35,7 @@ class ShardedMailbox(Mailbox):
 
     def check(self) -> None:
         # After a failover the old master may still pass on what the new one is told.
-        if self.hears and self._server != self._owner():
+        if self.hears and self._owner() not in (None, self._server):
             self.rebuild()
         super().check()
 

@@ -48,7 +48,7 @@ class Shards:
         self._trouble: BaseException | None = None
         self._tasks: set[asyncio.Task[None]] = set()
         self._loop = asyncio.get_running_loop()
-        slots.changed.append(self._look_round)
+        slots.followers.append(self)
 
     @property
     def connects(self) -> int:
@@ -80,10 +80,14 @@ class Shards:
         return [call.reply for call in calls]
 
     def check(self) -> list[Reply]:
-        return self.everywhere("PING")
+        # One that became a replica still takes what is published there, as if nothing were.
+        roles = self.everywhere("ROLE")
+        for role in roles:
+            role.add_done_callback(self._look_at_role)
+        return roles
 
     async def close(self) -> None:
-        self._slots.changed.remove(self._look_round)
+        self._slots.followers.remove(self)
         if under_way := self._lanes.all():
             await asyncio.wait(under_way, timeout=self._timeout)
         for task in self._tasks:
@@ -162,6 +166,10 @@ class Shards:
     def _is_late(self, call: Call) -> bool:
         return call.deadline <= self._loop.time() or call.tries >= self._max_retries
 
+    def _look_at_role(self, role: Reply) -> None:
+        if not role.cancelled() and not role.exception() and role.result()[0] != "master":
+            self._slots.suspect()
+
     def _next_turns(self, _: Reply) -> None:
         while self._turns and self._turns[0][0].done():
             reply, turn = self._turns.popleft()
@@ -173,8 +181,11 @@ class Shards:
             else:
                 turn.set_result(reply.result())
 
-    def _look_round(self) -> None:
-        """The masters are others than before."""
+    @property
+    def misses(self) -> bool:
+        return bool(self._lost)
+
+    def look_round(self) -> None:
         masters = frozenset(self._slots.masters)
         for server in self._masters - masters:
             self._lost.discard(server)
@@ -187,10 +198,12 @@ class Shards:
             ping.reply.add_done_callback(_ignore)
             self._shard(server).put(ping)
         self._masters = masters
+        self._tell("another master has its slots")
 
     async def _retire(self, shard: Shard) -> None:
         try:
-            # Until all that it still has is answered, handed back, or late.
+            shard.hurry()
+            # Until all that it still has is handed back, or late.
             await asyncio.sleep(self._timeout)
         finally:
             await shard.close()
@@ -201,9 +214,14 @@ class Shards:
         elif server in self._masters:
             self._lost.add(server)
             self._slots.suspect()
-        if self.reached is bool(self._lost):
-            self.reached = not self._lost
-            self._changed(self.reached, why)
+        self._tell(why)
+
+    def _tell(self, why: str) -> None:
+        """Say so when all masters are in reach now, or no longer are."""
+        answered = any(shard.reached for shard in self._shards.values())
+        if self.reached is not (reached := answered and not self._lost):
+            self.reached = reached
+            self._changed(reached, why)
 
     def _start(self, coroutine: asyncio._CoroutineLike[None]) -> None:
         task = self._loop.create_task(coroutine)
@@ -212,7 +230,7 @@ class Shards:
 
 
 def _has_key(call: Call) -> bool:
-    return call.command[0] not in ("PING", "INFO", *ASKING)
+    return call.command[0] not in ("PING", "INFO", "ROLE", *ASKING)
 
 
 def _slot(call: Call) -> int:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 import random
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
+from typing import Protocol
 
 import structlog
 from redis.asyncio.connection import AbstractConnection
@@ -30,6 +31,18 @@ EVERY, PAUSE = 30.0, 0.2
 View = tuple[tuple[int, int, tuple[Server, ...]], ...]
 """First slot, last slot, and who has them: the master, then its replicas."""
 
+
+class Follower(Protocol):
+    """Who goes to the masters."""
+
+    @property
+    def misses(self) -> bool:
+        """Whether one of them is out of reach."""
+
+    def look_round(self) -> None:
+        """The masters are others than before."""
+
+
 log = structlog.stdlib.get_logger("dsock.redis")
 
 
@@ -45,8 +58,7 @@ class Slots:
     def __init__(self, seeds: Sequence[Server], dial: Dial) -> None:
         self.masters: tuple[Server, ...] = ()
         """All that have slots."""
-        self.changed: list[Callable[[], None]] = []
-        """Who is told when `masters` has changed."""
+        self.followers: list[Follower] = []
         self._seeds = tuple(seeds)
         self._dial = dial
         self._owners: list[Server | None] = [None] * REDIS_CLUSTER_HASH_SLOTS
@@ -59,8 +71,9 @@ class Slots:
 
     def moved(self, slot: int, server: Server) -> None:
         """A server has said that another has this slot."""
-        self._owners[slot] = server
-        self._tell()
+        if self._owners[slot] != server:
+            self._owners[slot] = server
+            self._tell()
         self.suspect()
 
     def suspect(self) -> None:
@@ -80,6 +93,8 @@ class Slots:
             except Exception:
                 log.exception("looking at the Cluster failed")
             await asyncio.sleep(PAUSE)
+            if any(follower.misses for follower in self.followers):
+                self.suspect()
 
     async def look(self) -> None:
         """Ask some servers. Raises what redis-py raises, or `OSError`, if none answers."""
@@ -117,8 +132,8 @@ class Slots:
         masters = tuple(sorted({owner for owner in self._owners if owner}))
         if masters != self.masters:
             self.masters = masters
-            for tell in self.changed:
-                tell()
+            for follower in self.followers:
+                follower.look_round()
 
 
 async def _read(connection: AbstractConnection, asked: Server) -> View:

@@ -33,7 +33,7 @@ class Reception:
 
     def __init__(self, tokens: Sequence[str] | None, max_size: int, notify: Notify) -> None:
         self.postboxes: set[Postbox] = set()
-        self._tokens = tokens
+        self._tokens = None if tokens is None else [token.encode() for token in tokens]
         self._limit = max_size + ENVELOPE
         self._notify = notify
 

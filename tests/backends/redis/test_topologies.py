@@ -1,0 +1,123 @@
+"""Redis with Sentinels and Redis Cluster: reached with TLS and passwords, or said why not."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from dsock.backends.redis.backend import RedisBackend
+from dsock.errors import StartError
+from dsock.settings import Settings
+from tests.support.certificate import certificate_in
+from tests.support.cluster import Cluster, direct, redis_cluster
+from tests.support.redis_cluster import ClusteredRedis
+from tests.support.redis_server import RedisServer, Servers, free_port
+from tests.support.sentinels import NAME, WatchedRedis
+
+PASSWORD, SENTINEL_PASSWORD = "redis-password", "sentinel-password"
+
+TOPOLOGIES = pytest.mark.parametrize("kind", [WatchedRedis, ClusteredRedis])
+
+
+@pytest.fixture
+def tls(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The options of servers with TLS, on a machine that trusts their certificate."""
+    certificate, key = certificate_in(tmp_path)
+    monkeypatch.setenv("SSL_CERT_FILE", certificate)
+    files = {"cert-file": certificate, "key-file": key, "ca-cert-file": certificate}
+    options = [text for name, path in files.items() for text in (f"--tls-{name}", path)]
+    return [*options, "--tls-auth-clients", "no"]
+
+
+async def works(cluster: Cluster) -> None:
+    async with cluster.client("u", worker=1, channels="news") as client:
+        assert (await cluster.api.send("hi", channel="news")).report["connections"] == 1
+        assert await client.recv() == "hi"
+
+
+@TOPOLOGIES
+async def test_all_goes_over_tls(
+    kind: Callable[..., AbstractContextManager[Servers]], tls: list[str]
+) -> None:
+    with kind(*tls, tls=True) as servers:
+        assert servers.options["redis_tls"]
+        async with redis_cluster(servers) as cluster:
+            await works(cluster)
+
+
+@pytest.mark.parametrize("session", ["sentinel_session", "cluster_session"])
+async def test_direct_messaging_works_with_both(
+    request: pytest.FixtureRequest, session: str
+) -> None:
+    async with redis_cluster(request.getfixturevalue(session), **direct()) as cluster:
+        await works(cluster)
+
+
+async def test_a_cluster_with_a_password_can_be_named_by_a_url() -> None:
+    with ClusteredRedis(password=PASSWORD) as servers:
+        assert servers.options["redis_url"].count(",") == 1
+        async with redis_cluster(servers) as cluster:
+            await works(cluster)
+
+
+# --- what is said when it cannot be reached ----------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def one() -> Iterator[RedisServer]:
+    with RedisServer() as server:
+        yield server
+
+
+async def refused(**options: Any) -> str:
+    """Why a node does not start."""
+    settings = Settings(**options, redis_timeout=0.5)
+    with pytest.raises(StartError) as refused:
+        async with RedisBackend.open(settings, lambda event: None, publishes=False):
+            pass
+    return str(refused.value)
+
+
+async def test_one_server_is_no_cluster(one: RedisServer) -> None:
+    said = await refused(redis_mode="cluster", redis_host=one.address)
+    assert said == "Redis is no Cluster: leave out redis_mode=cluster"
+
+
+async def test_a_node_of_a_cluster_is_not_all_of_it(cluster_session: ClusteredRedis) -> None:
+    for server in cluster_session.masters()[:2]:
+        said = await refused(redis_host=server.address)
+        assert "is a node of a Cluster: set redis_mode=cluster" in said
+
+
+async def test_a_master_that_no_sentinel_knows_is_named(sentinel_session: WatchedRedis) -> None:
+    said = await refused(**{**sentinel_session.options, "redis_sentinel_master": "other"})
+    assert said == "the Sentinels know no master named 'other'"
+
+
+async def test_a_redis_is_no_sentinel(one: RedisServer) -> None:
+    options = {"redis_mode": "sentinel", "redis_sentinel_master": NAME}
+    said = await refused(**options, redis_sentinels=(one.address,))
+    assert said.startswith("what redis_sentinels names is no Sentinel")
+
+
+async def test_sentinels_that_do_not_answer_are_said_to_be_out_of_reach() -> None:
+    options = {"redis_mode": "sentinel", "redis_sentinel_master": NAME}
+    said = await refused(**options, redis_sentinels=(f"127.0.0.1:{free_port()}",))
+    assert said.startswith(f"cannot reach Redis at {NAME}")
+
+
+async def test_sentinels_with_a_password_want_theirs_and_not_that_of_redis() -> None:
+    with WatchedRedis(sentinel_password=SENTINEL_PASSWORD) as servers:
+        without = {**servers.options, "redis_sentinel_password": ""}
+        assert "refuse redis_sentinel_password" in await refused(**without)
+        async with redis_cluster(servers) as cluster:
+            await works(cluster)
+
+
+async def test_a_cluster_has_no_databases_in_its_url_either() -> None:
+    said = await refused(redis_mode="cluster", redis_url="redis://localhost:1/2")
+    assert "a Redis Cluster has no databases" in said

@@ -1,0 +1,143 @@
+"""A Redis Cluster loses a master, or moves its slots: delivery goes on by itself."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+
+import pytest
+from redis.crc import key_slot
+
+from dsock.backends.redis.membership import RedisMembership
+from tests.faults.support import (
+    Teller,
+    all_ready,
+    audience,
+    clients,
+    cluster_with,
+    keys,
+    shown,
+)
+from tests.support.cluster import Cluster
+from tests.support.eventually import eventually
+from tests.support.process import processes
+from tests.support.redis_cluster import ClusteredRedis
+
+RESUMED = 12.0
+"""Seconds from the loss of a master until messages arrive again."""
+
+AFTER_WAKING = 5.0
+"""Seconds in which an old master that wakes must not be noticed."""
+
+FEW, LEASE = 3, 3.0
+
+
+@pytest.fixture
+def servers() -> Iterator[ClusteredRedis]:
+    with ClusteredRedis() as servers:
+        yield servers
+
+
+def mailbox(cluster: Cluster, worker: int) -> str:
+    """The sharded channel on which a worker is told."""
+    node = cluster.nodes[worker].worker
+    assert node
+    assert isinstance(node.membership, RedisMembership)
+    return f"{{{node.membership.id}}}"
+
+
+def settled(servers: ClusteredRedis) -> bool:
+    """Whether the claims that were used have been tidied away."""
+    there = keys(servers)
+    return not any(key.startswith("claim") for key in there)
+
+
+async def a_lost_master(servers: ClusteredRedis, what: str, frozen: bool) -> None:
+    async with cluster_with(**servers.options) as cluster, audience(cluster) as listeners:
+        teller = Teller(cluster, listeners)
+        assert await teller.tell()
+        key = mailbox(cluster, 0) if what == "mailbox" else what
+        old = servers.owner(key)
+        if frozen:
+            old.freeze()
+        else:
+            old.kill()
+        took = await eventually(lambda: servers.owner(key) is not old, RESUMED)
+        await eventually(teller.tell, RESUMED - took)
+        await eventually(lambda: all_ready(cluster), RESUMED)
+        assert await shown(cluster, "u") == len(listeners)
+        if frozen:
+            old.thaw()
+            loop = asyncio.get_running_loop()
+            end = loop.time() + AFTER_WAKING
+            while loop.time() < end:
+                assert await teller.tell()
+                assert await all_ready(cluster)
+        await teller.check()
+        assert all(client.close_code is None for client in listeners)
+
+
+@pytest.mark.parametrize("what", ["workers", "channel-workers:news", "mailbox"])
+async def test_b81_delivery_resumes_by_itself_when_a_master_is_killed(
+    servers: ClusteredRedis, what: str
+) -> None:
+    await a_lost_master(servers, what, frozen=False)
+
+
+async def test_delivery_resumes_by_itself_when_a_master_hangs(servers: ClusteredRedis) -> None:
+    await a_lost_master(servers, "mailbox", frozen=True)
+
+
+async def test_slots_may_move_while_messages_are_sent(servers: ClusteredRedis) -> None:
+    async with cluster_with(**servers.options) as cluster, audience(cluster) as listeners:
+        teller = Teller(cluster, listeners)
+        used = ["workers", "channel-workers:news", mailbox(cluster, 0), mailbox(cluster, 1)]
+        failed = 0
+        for key in used:
+            source = servers.owner(key)
+            target = next(one for one in servers.masters() if one is not source)
+            moving = asyncio.create_task(
+                asyncio.to_thread(servers.move_slots, [key_slot(key.encode())], source, target)
+            )
+            while not moving.done():
+                failed += not await teller.tell()
+            await moving
+            await eventually(teller.tell, 5)
+        assert failed <= FEW * len(used)
+        await eventually(lambda: all_ready(cluster), 5)
+        assert await shown(cluster, "u") == len(listeners)
+        await teller.check()
+        assert all(client.close_code is None for client in listeners)
+
+
+async def test_a_killed_worker_leaves_no_key_on_any_master(servers: ClusteredRedis) -> None:
+    at = {"worker_lease": LEASE, "report_timeout": 0.3}
+    given = {"redis_mode": "cluster", "redis_host": servers.options["redis_host"]}
+    async with (
+        cluster_with(**servers.options, **at) as cluster,
+        clients(cluster, 2, "safe", channels="news", session="a"),
+    ):
+        await eventually(lambda: settled(servers))
+        before = keys(servers)
+        async with processes(1, "worker", **given, worker_lease=f"{LEASE}s") as started:
+            cluster.workers.append(await started[0].listening())
+            async with clients(cluster, 3, "lost", worker=2, channels="news,sport", session="b"):
+                assert keys(servers) > before
+                await started[0].kill()
+                await eventually(lambda: keys(servers) == before, 3 * LEASE)
+        assert await shown(cluster, "lost") == 0
+        assert await shown(cluster, "safe") == 2
+
+
+async def test_a_master_that_hands_over_in_good_order_is_followed(servers: ClusteredRedis) -> None:
+    async with cluster_with(**servers.options) as cluster, audience(cluster) as listeners:
+        teller = Teller(cluster, listeners)
+        old = servers.owner(mailbox(cluster, 0))
+        replica = servers.servers[servers.servers.index(old) + 3]
+        with replica.client() as client:
+            client.execute_command("CLUSTER", "FAILOVER")
+        await eventually(lambda: old not in servers.masters(), 10)
+        await eventually(teller.tell, 5)
+        await eventually(lambda: all_ready(cluster), 5)
+        await teller.check()
+        assert all(client.close_code is None for client in listeners)
