@@ -32,14 +32,18 @@ def parsed(arguments: list[str]) -> argparse.Namespace:
     parser.add_argument("--only", default="", help=f"of {', '.join(SHAPES)}; with commas")
     parser.add_argument("--places", default="", help="of memory, redis, redis_two; with commas")
     parser.add_argument("--rounds", type=int, help="of each measurement; the median counts")
-    parser.add_argument("--quick", action="store_true", help="fewer rounds, fewer clients")
+    parser.add_argument(
+        "--quick",
+        action="store_true",
+        help="one round, fewer clients, and not redis_two unless it is named",
+    )
     parser.add_argument("--json", type=Path, metavar="FILE", help="write all figures there too")
     options = parser.parse_args(arguments)
     options.only = _chosen(parser, options.only, list(SHAPES))
-    options.places = [
-        Place[one.upper()]
-        for one in _chosen(parser, options.places, [place.name.lower() for place in Place])
-    ]
+    places = _chosen(parser, options.places, [place.name.lower() for place in Place])
+    if options.quick and not options.places:
+        places.remove(Place.REDIS_TWO.name.lower())
+    options.places = [Place[one.upper()] for one in places]
     return options
 
 

@@ -28,9 +28,7 @@ class Effort:
 
 
 FULL = Effort()
-QUICK = Effort(
-    rounds=2, seconds=0.4, channel=1000, crowd=2000, users=2000, connects=500, window=3.0
-)
+QUICK = Effort(rounds=1, seconds=0.4, crowd=2000, users=2000, connects=500, window=3.0)
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from xml.sax.saxutils import escape
 
-WIDTH, HEIGHT, COLUMNS = 300, 220, 3
+WIDTH, HEIGHT, COLUMNS = 350, 220, 3
 """Of a panel, in pixels; and how many stand side by side."""
 
 LEFT, RIGHT, TOP, BOTTOM = 46, 12, 34, 34
@@ -39,7 +39,7 @@ def svg(panels: Sequence[Panel], x_title: str, y_title: str) -> str:
     for index, panel in enumerate(panels):
         x, y = index % COLUMNS * WIDTH, index // COLUMNS * HEIGHT
         parts.append(f'<g transform="translate({x} {y})">')
-        parts += [_text(LEFT, 14, panel.title, "start"), *_axes(low, high, x_title, y_title)]
+        parts += [_text(8, 14, panel.title, "start"), *_axes(low, high, x_title, y_title)]
         for colour, (name, points) in zip(COLOURS, panel.lines.items(), strict=False):
             parts += _line(name, points, colour, low, high)
         parts.append("</g>")

@@ -20,6 +20,9 @@ from bench.shapes.channel import FLOOR
 CONNECTIONS = 5000
 """Of the user who has very many."""
 
+LIMIT = "64MiB"
+"""Of what may wait for a client: all of them are read by one thread, which may be late."""
+
 
 def messages(bench: Bench, place: Place) -> Iterator[Figure]:
     """Deliveries a second of large messages to a channel of 16, one send at a time."""
@@ -38,7 +41,7 @@ def _fan_out(bench: Bench, place: Place, count: int, body: bytes, shape: str) ->
     # A megabyte has to be read as it comes, or the client would be too slow.
     prompt = len(body) > 1024
     with ExitStack() as stack:
-        broker = stack.enter_context(bench.brokers.started(place))
+        broker = stack.enter_context(bench.brokers.started(place, send_buffer_limit=LIMIT))
         floor_server = stack.enter_context(floor("sends"))
         heads = [upgrade_as("1")] * count
         clients = stack.enter_context(open_until_left(dial(broker.worker, heads)))

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import NamedTuple
 
 from dsock.claim import Claim
 
 
-@dataclass(frozen=True, slots=True)
-class Presence:
+class Presence(NamedTuple):
     """An open connection as others see it. `last_ping` is in whole seconds from epoch, or
     None when the record cannot be read."""
 

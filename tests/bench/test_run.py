@@ -13,6 +13,7 @@ import pytest
 from bench.brokers import Brokers, Place
 from bench.effort import Bench, Effort
 from bench.machine import cpu_seconds, family, memory
+from bench.processes import ROOT
 from bench.shapes import SHAPES
 
 TINY = Effort(rounds=1, seconds=0.1, channel=20, crowd=30, users=20, connects=20, window=0.2)
@@ -43,6 +44,7 @@ def test_the_command_prints_a_table_and_writes_json(tmp_path: Path) -> None:
         capture_output=True,
         text=True,
         check=True,
+        cwd=ROOT,
     )
     run = json.loads(file.read_text())
     assert "one send at a time" in done.stdout

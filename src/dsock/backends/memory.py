@@ -57,12 +57,7 @@ class MemoryBackend:
     async def info(self, target: Target) -> Info:
         connections = [
             Presence(
-                id=one.id,
-                worker=member.id,
-                user=one.user,
-                session=one.session,
-                channels=tuple(one.channels),
-                last_ping=int(one.last_ping),
+                one.id, member.id, one.user, one.session, tuple(one.channels), int(one.last_ping)
             )
             for member in self._members.values()
             for one in member.worker.select(target)

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import structlog
+from hiredis import pack_command
 from redis.asyncio.connection import AbstractConnection
 from redis.exceptions import BusyLoadingError, ReadOnlyError, RedisError, ResponseError
 from redis.exceptions import ConnectionError as RedisConnectionError
@@ -157,7 +158,7 @@ class Pipe:
         try:
             async with asyncio.timeout_at(batch[0].deadline) as self._exchanging:
                 connection = await self._ensure_connection()
-                packed = connection.pack_commands([call.command for call in batch])
+                packed = b"".join([_pack(call) for call in batch])
                 sent = len(batch)
                 await connection.send_packed_command(packed, check_health=False)
                 for call in batch:
@@ -212,6 +213,12 @@ class Pipe:
         if reached is not self.reached:
             self.reached = reached
             self._changed(reached, why)
+
+
+def _pack(call: Call) -> bytes:
+    # Its stub says that a command has but one word.
+    packed: bytes = pack_command(call.command)  # type: ignore[arg-type]
+    return packed
 
 
 def _answer(call: Call, reply: Any) -> None:
