@@ -17,7 +17,7 @@ from dsock.target import ToChannel, ToUser
 from dsock.worker import turns
 from dsock.worker.connection import Connection
 from dsock.worker.frames import encode_frame
-from dsock.worker.outgoing import JOIN_LIMIT
+from dsock.worker.outgoing import JOIN_LIMIT, TURN_LIMIT
 from dsock.worker.worker import Worker
 
 HEAD = b"101"
@@ -210,3 +210,18 @@ async def test_messages_to_nobody_stop_nobody(crowd: Crowd) -> None:
     crowd.send(ToUser("nobody"), b"x" * JOIN_LIMIT, b"x" * JOIN_LIMIT)
     crowd.send(ToUser("42"), b"a")
     await all_out([one], frames(b"a"))
+
+
+async def test_a_turn_writes_only_so_many_bytes_however_quickly_they_are_taken(
+    crowd: Crowd,
+) -> None:
+    members = [crowd.join(f"user{n}", "news") for n in range(100)]
+    large = b"x" * 2**18
+    crowd.send(ToChannel("news"), large)
+    written, most = 0, 0
+    while written < len(large) * len(members):
+        await asyncio.sleep(0)
+        before, written = written, sum(len(data) for one in members for data in one.writes)
+        most = max(most, written - before)
+    assert most < TURN_LIMIT + 2 * len(large)
+    await all_out(members, frames(large))
