@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 from typing import cast
 
 import pytest
@@ -225,3 +225,57 @@ async def test_a_turn_writes_only_so_many_bytes_however_quickly_they_are_taken(
         most = max(most, written - before)
     assert most < TURN_LIMIT + 2 * len(large)
     await all_out(members, frames(large))
+
+
+# --- faults of ours ----------------------------------------------------------------------
+
+
+@pytest.fixture
+async def faults() -> AsyncIterator[list[BaseException]]:
+    """What the loop was told that nobody has caught."""
+    loop = asyncio.get_running_loop()
+    caught: list[BaseException] = []
+    loop.set_exception_handler(lambda _, context: caught.append(context["exception"]))
+    yield caught
+    loop.set_exception_handler(None)
+
+
+def break_next_write(transport: CountingTransport) -> None:
+    write = transport.write
+
+    def fail(_: bytes) -> None:
+        transport.write = write  # type: ignore[method-assign]
+        raise ZeroDivisionError
+
+    transport.write = fail  # type: ignore[method-assign]
+
+
+async def test_a_write_that_fails_stops_no_other_and_nothing_behind_it(
+    crowd: Crowd, faults: list[BaseException]
+) -> None:
+    broken, *others = [crowd.join(f"user{n}", "news") for n in range(3)]
+    break_next_write(broken)
+    crowd.send(ToChannel("news"), b"a")
+    async with asyncio.timeout(5):
+        await all_out(others, frames(b"a"))
+        assert [type(one) for one in faults] == [ZeroDivisionError]
+        assert crowd.send(ToChannel("news"), b"b") == [Outcome(3, 0)]
+        await all_out(others, frames(b"a", b"b"))
+        await all_out([broken], frames(b"b"))
+
+
+@pytest.mark.parametrize("size", [1, 200], ids=["at once", "in slices"])
+async def test_a_command_that_fails_is_not_answered_and_stops_nothing_behind_it(
+    crowd: Crowd, faults: list[BaseException], monkeypatch: pytest.MonkeyPatch, size: int
+) -> None:
+    monkeypatch.setattr(turns, "SLICE", 0.0)
+    members = [crowd.join(f"user{n}", "news") for n in range(size)]
+    other = crowd.join("other")
+    break_next_write(members[0])
+    answered: list[Outcome] = []
+    crowd.worker.submit(Disconnect(ToChannel("news")), answered.append)
+    assert crowd.send(ToUser("other"), b"a") == []
+    async with asyncio.timeout(5):
+        await all_out([other], frames(b"a"))
+    assert answered == []
+    assert [type(one) for one in faults] == [ZeroDivisionError]
