@@ -243,7 +243,7 @@ async def faults() -> AsyncIterator[list[BaseException]]:
 def break_next_write(transport: CountingTransport) -> None:
     write = transport.write
 
-    def fail(_: bytes) -> None:
+    def fail(data: bytes) -> None:
         transport.write = write  # type: ignore[method-assign]
         raise ZeroDivisionError
 
