@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import tracemalloc
 import socket
+import tracemalloc
 from collections.abc import AsyncIterator
 from contextlib import suppress
 
