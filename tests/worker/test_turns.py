@@ -19,6 +19,7 @@ from dsock.worker.connection import Connection
 from dsock.worker.frames import encode_frame
 from dsock.worker.outgoing import JOIN_LIMIT, TURN_LIMIT
 from dsock.worker.worker import Worker
+from tests.support.wire import CLOSE
 
 HEAD = b"101"
 LIMIT = 2**20
@@ -178,6 +179,24 @@ async def test_a_fan_out_lets_others_in_between_and_changes_no_order(
     await all_out([members[7]], frames(b"a", b"b", b"c"))
     other.cancel()
     assert between > 10
+
+
+@pytest.mark.parametrize("resumes", [False, True])
+async def test_who_leaves_during_a_fan_out_gets_and_counts_nothing_more(
+    crowd: Crowd, monkeypatch: pytest.MonkeyPatch, resumes: bool
+) -> None:
+    monkeypatch.setattr(turns, "SLICE", 0.0)
+    members = [crowd.join(f"user{n}", "news") for n in range(200)]
+    last = members[-1]
+    assert last.connection
+    answered = crowd.send(ToChannel("news"), b"a")
+    await asyncio.sleep(0)  # It has begun.
+    last.connection.close(Goodbye.DISCONNECTED)
+    if resumes:
+        last.connection.resume_writing()
+    await all_out(members[:-1], frames(b"a"))
+    assert answered == [Outcome(199, 0)]
+    assert [one[0] & 0x0F for one in last.writes] == [CLOSE]
 
 
 async def test_the_loop_is_never_held_for_much_longer_than_a_slice(
