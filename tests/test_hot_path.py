@@ -19,7 +19,7 @@ from tests.support.wire import PING, PONG, Wire, dial, frame, open_wire, request
 
 MEMBERS, CALLS, FLYING = 50, 200, 16
 DEFLATE = "permessage-deflate; client_max_window_bits"
-LARGEST_IDLE = 3200
+LARGEST_IDLE = 2500
 """Bytes of memory that an idle connection may cost: a third more than it does."""
 
 
