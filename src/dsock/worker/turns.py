@@ -13,7 +13,7 @@ from dsock.report import Outcome
 from dsock.worker.connection import Connection
 from dsock.worker.outgoing import CHUNK, Outgoing
 
-SLICE = 0.008
+SLICE = 0.002
 """Seconds for which commands and their writes may hold the loop at a time."""
 
 Act = Callable[[Sequence[Connection]], Outcome]
