@@ -51,12 +51,15 @@ class Turns:
         # Half is for commands, so that those that came meanwhile join the writes.
         start = time.perf_counter()
         self._ends = start + SLICE / 2
-        self._run(self._ends)
-        self._outgoing.flush(start + SLICE)
-        if self._queue or self._current or self._outgoing:
-            self._loop.call_soon(self._next)
-        else:
-            self._ends = None
+        try:
+            self._run(self._ends)
+            self._outgoing.flush(start + SLICE)
+        finally:
+            # A fault of ours in one command or write must not stop those behind it.
+            if self._queue or self._current or self._outgoing:
+                self._loop.call_soon(self._next)
+            else:
+                self._ends = None
 
     def _run(self, end: float) -> None:
         while True:
@@ -77,8 +80,11 @@ class Turns:
             self._current = _Job(receivers, act, answered)
 
     def _advance(self, job: _Job) -> None:
-        if not job.advance():
-            self._current = None
+        # One that fails is over, and not answered: it did not do all that it should.
+        self._current = None
+        if job.advance():
+            self._current = job
+        else:
             job.answered(job.outcome)
 
 
