@@ -81,9 +81,25 @@ class Brokers:
     @contextmanager
     def another_worker(self, **options: str) -> Iterator[tuple[int, int]]:
         """One more worker beside the broker that is up, which is on Redis: process and port."""
+        with self._another("worker", options) as node:
+            yield node
+
+    @contextmanager
+    def another_api(self, **options: str) -> Iterator[tuple[int, int]]:
+        """The same for an API."""
+        with self._another("api", options) as node:
+            yield node
+
+    @property
+    def redis(self) -> tuple[int, int]:
+        """Process and port of the Redis that all use; it is up."""
         assert self._redis
-        options = {**QUIET, "redis_host": f"127.0.0.1:{self._redis[1]}", **options}
-        with _node("worker", SERVER_CORE, options) as (process, port):
+        return self._redis
+
+    @contextmanager
+    def _another(self, role: str, options: dict[str, str]) -> Iterator[tuple[int, int]]:
+        options = {**QUIET, "redis_host": f"127.0.0.1:{self.redis[1]}", **options}
+        with _node(role, SERVER_CORE, options) as (process, port):
             yield process.pid, port
 
     def start_redis(self) -> None:
