@@ -16,8 +16,9 @@ JOIN_LIMIT = 64 * 1024
 connection's outbox may add to its `send_buffer_limit`."""
 
 TURN_LIMIT = 4 * 2**20
-"""Bytes that are written in one turn. uvloop makes its system calls when a turn is over, and
-no clock that is read before can tell how long they take."""
+"""Bytes that are written in one turn. A large write takes its time by the byte, and the clock
+is read only now and then; what the system does not take at once, uvloop writes later, when
+nobody reads a clock."""
 
 CHUNK = 64
 """Connections between two looks at the clock."""
