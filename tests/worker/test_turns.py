@@ -224,6 +224,16 @@ async def test_the_loop_is_never_held_for_much_longer_than_a_slice(
     assert turns.SLICE <= longest < turns.SLICE + 0.0001 * 65
 
 
+async def test_a_command_of_a_later_turn_has_nothing_of_who_began_the_turns(crowd: Crowd) -> None:
+    caller, seen = ContextVar("caller", default="nobody"), asyncio.Queue[str]()
+    crowd.join("42")
+    caller.set("first")
+    crowd.send(ToUser("42"), b"x" * JOIN_LIMIT)
+    later = Send(ToUser("42"), MessageType.TEXT, b"later")
+    crowd.worker.submit(later, lambda _: seen.put_nowait(caller.get()))
+    assert await seen.get() == "nobody"
+
+
 async def test_messages_to_nobody_stop_nobody(crowd: Crowd) -> None:
     one = crowd.join("42")
     crowd.send(ToUser("nobody"), b"x" * JOIN_LIMIT, b"x" * JOIN_LIMIT)

@@ -6,6 +6,7 @@ import asyncio
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
+from contextvars import Context
 
 from dsock.backends.base import Answered
 from dsock.command import Command
@@ -32,6 +33,8 @@ class Turns:
         self._begin = begin
         self._outgoing = outgoing
         self._loop = asyncio.get_running_loop()
+        # Nobody's: the id of the request that happens to begin a turn is not that of others.
+        self._context = Context()
         self._queue: deque[tuple[Command, Answered]] = deque()
         self._current: _Job | None = None
         self._ends: float | None = None
@@ -43,7 +46,7 @@ class Turns:
         now = time.perf_counter()
         if self._ends is None:
             self._ends = now + SLICE / 2
-            self._loop.call_soon(self._next)
+            self._loop.call_soon(self._next, context=self._context)
         if now < self._ends:
             self._run(self._ends)
 
@@ -57,7 +60,7 @@ class Turns:
         finally:
             # A fault of ours in one command or write must not stop those behind it.
             if self._queue or self._current or self._outgoing:
-                self._loop.call_soon(self._next)
+                self._loop.call_soon(self._next, context=self._context)
             else:
                 self._ends = None
 
