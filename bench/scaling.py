@@ -27,6 +27,7 @@ from typing import NamedTuple
 
 import jwt
 
+from bench.processes import free_port
 from dsock.backends.redis.watch import DOUBT
 
 COUNTS = (1, 2, 4)
@@ -51,12 +52,6 @@ class Figures(NamedTuple):
     per_delivery: float
     per_connect: float
     idle: float
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as sock:
-        port: int = sock.getsockname()[1]
-        return port
 
 
 def wait_for(port: int) -> None:

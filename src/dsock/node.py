@@ -6,6 +6,7 @@ Nothing below knows the whole. What starts last stops first, by nesting.
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
 import secrets
 import socket
@@ -98,6 +99,8 @@ async def run(plan: Plan, announce: Callable[[int], None], process: Process | No
                 backend=plan.backend,
                 version=__version__,
             )
+            # What is there by now stays, and need not be looked at by the collector again.
+            gc.freeze()
             process.is_up() if process else announce(port)
             await stop.wait()
             await node.drain()

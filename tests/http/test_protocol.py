@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 import tracemalloc
 from collections.abc import AsyncIterator
 from contextlib import suppress
@@ -259,6 +260,13 @@ async def test_pipelined_requests_are_answered_in_order(node: Cluster) -> None:
         answers = [await wire.response() for _ in range(50)]
         assert {answer.status for answer in answers} == {200}
         assert [await client.recv() for _ in range(50)] == [str(number) for number in range(50)]
+
+
+async def test_who_sends_nothing_after_its_request_is_answered(node: Cluster) -> None:
+    async with dial(node.workers[0]) as wire:
+        await wire.send(PING)
+        wire.sock.shutdown(socket.SHUT_WR)
+        assert (await wire.response()).body == b"pong"
 
 
 # --- bodies ------------------------------------------------------------------------------

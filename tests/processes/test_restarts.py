@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+import sys
 from contextlib import AsyncExitStack
 
 import pytest
@@ -215,7 +216,8 @@ async def test_a_process_that_cannot_start_again_says_why_until_it_can() -> None
 async def test_a_parent_that_was_told_not_to_hear_of_its_children_does_all_the_same(
     redis: RedisServer,
 ) -> None:
-    command = ("sh", "-c", 'trap "" CHLD; exec "$@"', "sh", *DSOCK)
+    ignoring = "import os, signal, sys; signal.signal(signal.SIGCHLD, signal.SIG_IGN)"
+    command = (sys.executable, "-c", f"{ignoring}; os.execv(sys.argv[1], sys.argv[1:])", *DSOCK)
     async with family("worker", 2, redis, command) as workers:
         pid = workers.pids[0]
         os.kill(pid, signal.SIGKILL)

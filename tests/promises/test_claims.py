@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 
 import pytest
 
@@ -45,6 +46,17 @@ async def test_a_used_claim_is_missing(cluster: Cluster, crowd: Crowd, worker: i
     claim = await cluster.api.claim("user")
     await crowd.use(claim, worker=0)
     assert await crowd.attempt(claim, worker) == MISSING_CLAIM
+
+
+async def test_a_claim_that_is_no_text_is_missing_and_harms_nobody_else(
+    cluster: Cluster, crowd: Crowd
+) -> None:
+    ids = [await cluster.api.claim(f"user-{n}") for n in range(RIVALS)]
+    strange = ["%ff", "%ed%a0%80", "a%C3"] * 20
+    mixed = itertools.chain.from_iterable(itertools.zip_longest(ids, strange))
+    answers = await asyncio.gather(*(crowd.attempt(id) for id in mixed if id))
+    assert sum(isinstance(answer, Client) for answer in answers) == len(ids)
+    assert answers.count(MISSING_CLAIM) == len(strange)
 
 
 @pytest.mark.parametrize("options", [{"allowed_origins": ("https://good.test",)}])

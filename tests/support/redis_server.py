@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+import random
 import shutil
 import signal
 import socket
 import subprocess
 import tempfile
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Protocol, Self
 
@@ -16,11 +18,17 @@ import redis
 PROGRAM = os.environ.get("REDIS_SERVER", "redis-server")
 """What is started: with `REDIS_SERVER=valkey-server` the tests run on Valkey."""
 
+PORTS = range(10_000, 32_000)
+"""Ports that Linux gives to nobody who connects: one of those could be taken before a server
+listens there."""
+
 
 def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as sock:
-        port: int = sock.getsockname()[1]
-        return port
+    """A port on which nobody listens."""
+    for port in random.sample(PORTS, 100):
+        with suppress(OSError), socket.create_server(("127.0.0.1", port)):
+            return port
+    raise AssertionError("no port is free")
 
 
 class Servers(Protocol):

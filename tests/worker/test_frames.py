@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from websockets.extensions.permessage_deflate import PerMessageDeflate
-from websockets.frames import Frame
+from websockets.frames import Frame, Opcode
 from websockets.protocol import OPEN, Protocol, Side
 
 from dsock.command import MessageType
@@ -37,6 +37,17 @@ def test_both_frames_hold_the_message(type: MessageType, body: bytes, compress_f
     assert read(frames.plain, inflates=True) == (type.value, body)
     assert read(frames.deflated(), inflates=True) == (type.value, body)
     assert len(frames.deflated()) <= len(frames.plain)
+
+
+@pytest.mark.parametrize("size", [0, 1, 125, 126, 127, 2**16 - 1, 2**16, 2**16 + 1, 2**20])
+@pytest.mark.parametrize("type", MessageType)
+def test_a_message_of_any_size_is_the_frame_that_the_library_makes(
+    type: MessageType, size: int
+) -> None:
+    body = b"x" * size
+    frames = Frames(type, body, 1)
+    assert frames.plain == Frame(Opcode(type.value), body).serialize(mask=False)
+    assert read(frames.deflated(), inflates=True) == (type.value, body)
 
 
 def test_a_message_is_compressed_by_itself() -> None:

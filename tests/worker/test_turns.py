@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
+from contextvars import ContextVar
 from typing import cast
 
 import pytest
@@ -17,8 +18,9 @@ from dsock.target import ToChannel, ToUser
 from dsock.worker import turns
 from dsock.worker.connection import Connection
 from dsock.worker.frames import encode_frame
-from dsock.worker.outgoing import JOIN_LIMIT
+from dsock.worker.outgoing import JOIN_LIMIT, TURN_LIMIT
 from dsock.worker.worker import Worker
+from tests.support.wire import CLOSE
 
 HEAD = b"101"
 LIMIT = 2**20
@@ -180,6 +182,24 @@ async def test_a_fan_out_lets_others_in_between_and_changes_no_order(
     assert between > 10
 
 
+@pytest.mark.parametrize("resumes", [False, True])
+async def test_who_leaves_during_a_fan_out_gets_and_counts_nothing_more(
+    crowd: Crowd, monkeypatch: pytest.MonkeyPatch, resumes: bool
+) -> None:
+    monkeypatch.setattr(turns, "SLICE", 0.0)
+    members = [crowd.join(f"user{n}", "news") for n in range(200)]
+    last = members[-1]
+    assert last.connection
+    answered = crowd.send(ToChannel("news"), b"a")
+    await asyncio.sleep(0)  # It has begun.
+    last.connection.close(Goodbye.DISCONNECTED)
+    if resumes:
+        last.connection.resume_writing()
+    await all_out(members[:-1], frames(b"a"))
+    assert answered == [Outcome(199, 0)]
+    assert [one[0] & 0x0F for one in last.writes] == [CLOSE]
+
+
 async def test_the_loop_is_never_held_for_much_longer_than_a_slice(
     crowd: Crowd, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -205,8 +225,87 @@ async def test_the_loop_is_never_held_for_much_longer_than_a_slice(
     assert turns.SLICE <= longest < turns.SLICE + 0.0001 * 65
 
 
+async def test_a_command_of_a_later_turn_has_nothing_of_who_began_the_turns(crowd: Crowd) -> None:
+    caller, seen = ContextVar("caller", default="nobody"), asyncio.Queue[str]()
+    crowd.join("42")
+    caller.set("first")
+    crowd.send(ToUser("42"), b"x" * JOIN_LIMIT)
+    later = Send(ToUser("42"), MessageType.TEXT, b"later")
+    crowd.worker.submit(later, lambda _: seen.put_nowait(caller.get()))
+    assert await seen.get() == "nobody"
+
+
 async def test_messages_to_nobody_stop_nobody(crowd: Crowd) -> None:
     one = crowd.join("42")
     crowd.send(ToUser("nobody"), b"x" * JOIN_LIMIT, b"x" * JOIN_LIMIT)
     crowd.send(ToUser("42"), b"a")
     await all_out([one], frames(b"a"))
+
+
+async def test_a_turn_writes_only_so_many_bytes_however_quickly_they_are_taken(
+    crowd: Crowd,
+) -> None:
+    members = [crowd.join(f"user{n}", "news") for n in range(100)]
+    large = b"x" * 2**18
+    crowd.send(ToChannel("news"), large)
+    written, most = 0, 0
+    while written < len(large) * len(members):
+        await asyncio.sleep(0)
+        before, written = written, sum(len(data) for one in members for data in one.writes)
+        most = max(most, written - before)
+    assert most < TURN_LIMIT + 2 * len(large)
+    await all_out(members, frames(large))
+
+
+# --- faults of ours ----------------------------------------------------------------------
+
+
+@pytest.fixture
+async def faults() -> AsyncIterator[list[BaseException]]:
+    """What the loop was told that nobody has caught."""
+    loop = asyncio.get_running_loop()
+    caught: list[BaseException] = []
+    loop.set_exception_handler(lambda _, context: caught.append(context["exception"]))
+    yield caught
+    loop.set_exception_handler(None)
+
+
+def break_next_write(transport: CountingTransport) -> None:
+    write = transport.write
+
+    def fail(data: bytes) -> None:
+        transport.write = write  # type: ignore[method-assign]
+        raise ZeroDivisionError
+
+    transport.write = fail  # type: ignore[method-assign]
+
+
+async def test_a_write_that_fails_stops_no_other_and_nothing_behind_it(
+    crowd: Crowd, faults: list[BaseException]
+) -> None:
+    broken, *others = [crowd.join(f"user{n}", "news") for n in range(3)]
+    break_next_write(broken)
+    crowd.send(ToChannel("news"), b"a")
+    async with asyncio.timeout(5):
+        await all_out(others, frames(b"a"))
+        assert [type(one) for one in faults] == [ZeroDivisionError]
+        assert crowd.send(ToChannel("news"), b"b") == [Outcome(3, 0)]
+        await all_out(others, frames(b"a", b"b"))
+        await all_out([broken], frames(b"b"))
+
+
+@pytest.mark.parametrize("size", [1, 200], ids=["at once", "in slices"])
+async def test_a_command_that_fails_is_not_answered_and_stops_nothing_behind_it(
+    crowd: Crowd, faults: list[BaseException], monkeypatch: pytest.MonkeyPatch, size: int
+) -> None:
+    monkeypatch.setattr(turns, "SLICE", 0.0)
+    members = [crowd.join(f"user{n}", "news") for n in range(size)]
+    other = crowd.join("other")
+    break_next_write(members[0])
+    answered: list[Outcome] = []
+    crowd.worker.submit(Disconnect(ToChannel("news")), answered.append)
+    assert crowd.send(ToUser("other"), b"a") == []
+    async with asyncio.timeout(5):
+        await all_out([other], frames(b"a"))
+    assert answered == []
+    assert [type(one) for one in faults] == [ZeroDivisionError]

@@ -89,6 +89,10 @@ class HttpProtocol(HttpToolsProtocol):
         while left is not None:
             left = self._feed(left)
 
+    def eof_received(self) -> None:
+        # The transport closes behind this, and what is answered is to leave before.
+        self._joined.flush()
+
     def check_deadline(self, now: float) -> None:
         """Called now and then for every connection: end one that keeps us waiting."""
         if self._deadline is None or now < self._deadline or self._refused:

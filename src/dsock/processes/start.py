@@ -33,7 +33,7 @@ def supervise(
     direct = settings.messaging_method == "direct" and plan.role != "api"
     # What all need is loaded once, and is there at once when one is started again.
     importlib.import_module("dsock.backends.redis.backend")
-    if settings.messaging_method == "direct":
+    if settings.messaging_method == "direct" and plan.role != "worker":
         importlib.import_module("dsock.backends.redis.direct.couriers")
     board = Board(plan.processes)
     with ExitStack() as stack:

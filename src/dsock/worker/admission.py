@@ -129,6 +129,10 @@ class Admission:
         if credential.claim is None:
             return self._signatures.claim_of(credential.jwt or "", time.time())
         try:
+            credential.claim.encode()
+        except UnicodeEncodeError:
+            raise MissingClaim from None  # No backend has a key that is no text.
+        try:
             claim = await self.backend.read_claim(credential.claim)
         except Unavailable:
             raise ErrorGettingClaim from None

@@ -153,13 +153,16 @@ class Connection(asyncio.Protocol):
         self.outbox.insert(0, head)
         self.flush()
 
-    def flush(self) -> None:
-        """Write what waits in the outbox."""
-        if self.outbox:
-            # One is the usual number, and joining would copy it.
-            frames = self.outbox
-            self.transport.write(frames[0] if len(frames) == 1 else b"".join(frames))
-            frames.clear()
+    def flush(self) -> int:
+        """Write what waits in the outbox; says how many bytes that were."""
+        frames = self.outbox
+        if not frames:
+            return 0
+        # One is the usual number, and joining would copy it.
+        data = frames[0] if len(frames) == 1 else b"".join(frames)
+        frames.clear()
+        self.transport.write(data)
+        return len(data)
 
     def hold(self, frame: bytes) -> bool:
         """Take a frame while not `flowing`: it waits for the 101, or the client is too slow

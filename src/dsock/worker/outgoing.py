@@ -15,6 +15,11 @@ JOIN_LIMIT = 64 * 1024
 """Bytes of messages that may wait for their writes at a time, unless one is larger: what a
 connection's outbox may add to its `send_buffer_limit`."""
 
+TURN_LIMIT = 4 * 2**20
+"""Bytes that are written in one turn. A large write takes its time by the byte, and the clock
+is read only now and then; what the system does not take at once, uvloop writes later, when
+nobody reads a clock."""
+
 CHUNK = 64
 """Connections between two looks at the clock."""
 
@@ -57,11 +62,13 @@ class Outgoing:
         self._size += size
 
     def flush(self, end: float) -> None:
-        """Write what waits, until it is all out or the time is `end`."""
-        connections = self._connections
-        while connections:
+        """Write what waits, until it is all out, the time is `end`, or `TURN_LIMIT` is written."""
+        connections, left = self._connections, TURN_LIMIT
+        while connections and left > 0:
             for _ in range(min(CHUNK, len(connections))):
-                connections.popleft().flush()
+                left -= connections.popleft().flush()
+                if left <= 0:
+                    break
             if time.perf_counter() >= end:
                 break
         if not connections:

@@ -6,6 +6,7 @@ import asyncio
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
+from contextvars import Context
 
 from dsock.backends.base import Answered
 from dsock.command import Command
@@ -13,7 +14,7 @@ from dsock.report import Outcome
 from dsock.worker.connection import Connection
 from dsock.worker.outgoing import CHUNK, Outgoing
 
-SLICE = 0.008
+SLICE = 0.002
 """Seconds for which commands and their writes may hold the loop at a time."""
 
 Act = Callable[[Sequence[Connection]], Outcome]
@@ -32,6 +33,8 @@ class Turns:
         self._begin = begin
         self._outgoing = outgoing
         self._loop = asyncio.get_running_loop()
+        # Nobody's: the id of the request that happens to begin a turn is not that of others.
+        self._context = Context()
         self._queue: deque[tuple[Command, Answered]] = deque()
         self._current: _Job | None = None
         self._ends: float | None = None
@@ -43,7 +46,7 @@ class Turns:
         now = time.perf_counter()
         if self._ends is None:
             self._ends = now + SLICE / 2
-            self._loop.call_soon(self._next)
+            self._loop.call_soon(self._next, context=self._context)
         if now < self._ends:
             self._run(self._ends)
 
@@ -51,12 +54,15 @@ class Turns:
         # Half is for commands, so that those that came meanwhile join the writes.
         start = time.perf_counter()
         self._ends = start + SLICE / 2
-        self._run(self._ends)
-        self._outgoing.flush(start + SLICE)
-        if self._queue or self._current or self._outgoing:
-            self._loop.call_soon(self._next)
-        else:
-            self._ends = None
+        try:
+            self._run(self._ends)
+            self._outgoing.flush(start + SLICE)
+        finally:
+            # A fault of ours in one command or write must not stop those behind it.
+            if self._queue or self._current or self._outgoing:
+                self._loop.call_soon(self._next, context=self._context)
+            else:
+                self._ends = None
 
     def _run(self, end: float) -> None:
         while True:
@@ -77,8 +83,11 @@ class Turns:
             self._current = _Job(receivers, act, answered)
 
     def _advance(self, job: _Job) -> None:
-        if not job.advance():
-            self._current = None
+        # One that fails is over, and not answered: it did not do all that it should.
+        self._current = None
+        if job.advance():
+            self._current = job
+        else:
             job.answered(job.outcome)
 
 

@@ -195,6 +195,21 @@ async def test_what_redis_refuses_fails_alone(redis: RedisServer, new_pipe: NewP
     assert pipe.reached
 
 
+async def test_what_is_no_text_fails_nothing_else_and_names_nothing_else(
+    redis: RedisServer, new_pipe: NewPipe
+) -> None:
+    pipe = new_pipe(redis.address)
+    await pipe.call("PING")
+    before, strange, after = (
+        pipe.call("SET", "text", "good"),
+        pipe.call("GET", "te\udcffxt"),
+        pipe.call("GET", "text"),
+    )
+    assert (await before, await strange, await after) == ("OK", None, "good")
+    assert pipe.reached
+    assert pipe.connects == 1
+
+
 async def test_what_was_asked_for_is_finished_before_the_end(redis: RedisServer) -> None:
     pipe = Pipe(
         connect_to(redis.address), timeout=2, max_retries=10, changed=lambda reached, why: None

@@ -216,8 +216,19 @@ class Pipe:
 
 
 def _pack(call: Call) -> bytes:
+    words = call.command
+    try:
+        return _packed(words)
+    except UnicodeEncodeError:
+        # A stranger's words may be no text: they name nothing, and no call beside them fails.
+        return _packed(
+            tuple(one.encode(errors="replace") if isinstance(one, str) else one for one in words)
+        )
+
+
+def _packed(words: tuple[str | bytes | int | float, ...]) -> bytes:
     # Its stub says that a command has but one word.
-    packed: bytes = pack_command(call.command)  # type: ignore[arg-type]
+    packed: bytes = pack_command(words)  # type: ignore[arg-type]
     return packed
 
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Coroutine, Iterable
+from typing import Any
 
 from redis.exceptions import ResponseError
 
@@ -44,6 +45,7 @@ class Shards:
         self._lost: set[Server] = set()
         self._connects_before = 0
         self._homeless: list[Call] = []
+        self._bringing: asyncio.Task[None] | None = None
         self._turns: deque[tuple[Reply, Reply]] = deque()
         self._trouble: BaseException | None = None
         self._tasks: set[asyncio.Task[None]] = set()
@@ -146,15 +148,16 @@ class Shards:
         self._slots.suspect()
         for call in calls:
             self._lanes.strayed(_slot(call))
-        begins = not self._homeless
         self._homeless += calls
-        if begins and calls:
-            self._start(self._bring_home())
+        if self._homeless and (self._bringing is None or self._bringing.done()):
+            self._bringing = self._start(self._bring_home())
 
     async def _bring_home(self) -> None:
         while self._homeless:
             tries = max(call.tries for call in self._homeless)
-            await asyncio.sleep(min(FIRST_PAUSE * 2 ** min(tries, 10), LONGEST_PAUSE))
+            pause = min(FIRST_PAUSE * 2 ** min(tries, 10), LONGEST_PAUSE)
+            ends = min(call.deadline for call in self._homeless)
+            await asyncio.sleep(min(pause, ends - self._loop.time()))
             calls, self._homeless = self._homeless, []
             late = [call for call in calls if self._is_late(call)]
             fail(late, self._trouble)
@@ -223,10 +226,11 @@ class Shards:
             self.reached = reached
             self._changed(reached, why)
 
-    def _start(self, coroutine: asyncio._CoroutineLike[None]) -> None:
+    def _start(self, coroutine: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         task = self._loop.create_task(coroutine)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+        return task
 
 
 def _has_key(call: Call) -> bool:
