@@ -10,7 +10,7 @@ from xml.sax.saxutils import escape
 WIDTH, HEIGHT, COLUMNS = 350, 220, 3
 """Of a panel, in pixels; and how many stand side by side."""
 
-LEFT, RIGHT, TOP, BOTTOM = 46, 12, 34, 34
+LEFT, RIGHT, TOP, BOTTOM = 46, 24, 34, 34
 COLOURS = ("#1b6ca8", "#c8553d", "#6b7280", "#3c8d53")
 
 Points = Sequence[tuple[float, float]]
