@@ -24,7 +24,7 @@ test-valkey: .venv/.ready ## Run the tests that need a Redis on Valkey (its pack
 		$(BIN)/python -m pytest tests/backends tests/promises tests/faults \
 		-k "not tls and not certificate" $(ARGS)
 
-test-pythons: ## Run all tests on every Python that is here (about 12 min for each)
+test-pythons: ## Run all tests on every Python that is here (about 19 min for each)
 	@scripts/install-test-tools
 	$(PYTHON) -m scripts.release.suite $(ARGS)
 
