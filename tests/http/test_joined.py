@@ -6,6 +6,7 @@ import asyncio
 from typing import Any, cast
 
 from dsock.http.joined import JoinedWrites
+from tests.support.eventually import next_turn
 
 
 class Raw:
@@ -34,10 +35,10 @@ async def test_what_is_written_in_one_turn_leaves_in_one_write() -> None:
     transport.write(b"head ")
     transport.write(b"body")
     assert raw.done == []
-    await asyncio.sleep(0)
+    await next_turn()
     assert raw.done == [b"head body"]
     transport.write(b"more")
-    await asyncio.sleep(0)
+    await next_turn()
     assert raw.done == [b"head body", b"more"]
 
 
@@ -46,6 +47,6 @@ async def test_nothing_is_left_behind_by_a_close() -> None:
     for transport, end in ((joined(closed), "close"), (joined(ended), "write_eof")):
         transport.write(b"last words")
         getattr(transport, end)()
-    await asyncio.sleep(0)
+    await next_turn()
     assert closed.done == [b"last words", "close"]
     assert ended.done == [b"last words", "eof"]

@@ -31,3 +31,10 @@ async def eventually(
     start = loop.time()
     assert await holds_within(predicate, within), f"not within {within} s"
     return loop.time() - start
+
+
+async def next_turn() -> None:
+    """Return in the next turn of the loop, behind all that this one has left to it."""
+    come = asyncio.Event()
+    asyncio.get_running_loop().call_soon(come.set)
+    await come.wait()

@@ -20,6 +20,7 @@ from dsock.worker.connection import Connection
 from dsock.worker.frames import encode_frame
 from dsock.worker.outgoing import JOIN_LIMIT, TURN_LIMIT
 from dsock.worker.worker import Worker
+from tests.support.eventually import next_turn
 from tests.support.wire import CLOSE
 
 HEAD = b"101"
@@ -144,7 +145,7 @@ async def test_a_goodbye_comes_after_what_was_taken_before_it(crowd: Crowd) -> N
     (messages, close) = one.writes
     assert messages == b"".join(frames(b"a", b"b"))
     assert close[2:4] == Goodbye.DISCONNECTED.code.to_bytes(2, "big")
-    await asyncio.sleep(0)
+    await next_turn()
     assert len(one.writes) == 2
 
 
@@ -191,7 +192,7 @@ async def test_who_leaves_during_a_fan_out_gets_and_counts_nothing_more(
     last = members[-1]
     assert last.connection
     answered = crowd.send(ToChannel("news"), b"a")
-    await asyncio.sleep(0)  # It has begun.
+    await next_turn()  # It has begun.
     last.connection.close(Goodbye.DISCONNECTED)
     if resumes:
         last.connection.resume_writing()
