@@ -17,6 +17,8 @@ from tests.faults.ledger import (
     Ledger,
     Message,
     Moved,
+    Sent,
+    Shown,
     Window,
 )
 
@@ -129,6 +131,7 @@ class _History:
                     and client.stayed(answer.ended)
                     and client.name not in self._got[one.message]
                     and self._surely(client, one.target, answer.began, answer.ended)
+                    and not self._was_given_up(client, answer.ended, client.left)
                 ):
                     yield Breach("untold", f"{client.name} missed {one}", answer.ended, client)
 
@@ -154,7 +157,8 @@ class _History:
     def failures(self) -> Iterator[Breach]:
         """While nothing is broken every call succeeds, and no worker is missed."""
         ledger = self._ledger
-        for one in (*ledger.sent, *ledger.disconnected, *ledger.moved, *ledger.shown):
+        calls: list[Sent | Disconnected | Moved | Shown] = [*ledger.sent, *ledger.disconnected]
+        for one in (*calls, *ledger.moved, *ledger.shown):
             if not one.answer.heard and not self._window(one.answer):
                 yield Breach("failure", f"with nothing broken: {one}", one.answer.ended)
 
@@ -191,11 +195,7 @@ class _History:
                 and self._may_be(client, one.target, one.answer.began, client.closed)
                 for one in self._ledger.disconnected
             )
-            broken = any(
-                window.closes and window.began <= client.closed <= window.ended
-                for window in self._ledger.windows
-            )
-            if not asked and not broken:
+            if not asked and not self._was_given_up(client, client.closed, client.closed):
                 text = f"{client.name} was closed with {client.code}"
                 yield Breach("hangup", text, client.closed, client)
 
@@ -269,6 +269,14 @@ class _History:
             if window.began <= answer.ended and answer.began <= window.ended
         ]
         return max(during, key=lambda window: window.ended, default=None)
+
+    def _was_given_up(self, client: Client, began: float, ended: float) -> bool:
+        """Whether its worker was so broken in between that it may have lost its clients."""
+        return any(
+            window.closes == client.worker and window.began <= began and ended <= window.ended
+            for window in self._ledger.windows
+            if window.closes
+        )
 
     def _forgotten(self, answer: Answer) -> bool:
         """Whether the answer may not know of all workers: see promise 4."""

@@ -33,6 +33,8 @@ class Client:
     session: str
     channels: frozenset[str] = frozenset()
     """Those of its claim."""
+    worker: str = ""
+    """Where it connects to."""
     claimed: float = -inf
     """When it was given its claim."""
     opened: float = inf
@@ -56,7 +58,7 @@ class Client:
 
     def __str__(self) -> str:
         return (
-            f"{self.name} {self.id or '(no id)'} {self.user} {self.session}"
+            f"{self.name} {self.id or '(no id)'} {self.user} at {self.worker}"
             f" {','.join(sorted(self.channels))}: claimed {self.claimed:.3f}, open"
             f" {self.opened:.3f}, left {self.left:.3f}, closed {self.closed:.3f} with {self.code},"
             f" got {len(self.received)}"
@@ -136,8 +138,9 @@ class Window(NamedTuple):
     began: float
     ended: float
     why: str = ""
-    closes: bool = False
-    """Clients may be closed: their worker ends, or may lose its lease."""
+    closes: str = ""
+    """The worker that ends, or may lose its lease: its clients may be closed, and count no more
+    before that."""
     forgets: bool = False
     """Redis lost its data: promises 4 and 6 leave a second open."""
 

@@ -36,6 +36,8 @@ CLIENTS, SENDERS, MOVERS = 9, 5, 2
 CLAIM_LIVES = 5
 """Seconds."""
 
+NOBODY = "127.0.0.1:1"
+
 LARGEST = 3000
 """Bytes that are added to a message at most."""
 
@@ -112,8 +114,9 @@ class Load:
         return str(reply.json["claim"]["id"]) if reply and reply.status == 200 else ""
 
     async def _visit(self, client: Client, claim: str, stays: bool) -> None:
-        address = self._random.choice([one for one in self._workers if one] or ["127.0.0.1:1"])
-        url = f"ws://{address}/connect?claim={claim}"
+        place = self._random.randrange(len(self._workers))
+        client.worker = f"worker {place}"
+        url = f"ws://{self._workers[place] or NOBODY}/connect?claim={claim}"
         try:
             socket = await connect(
                 url,

@@ -4,6 +4,7 @@ none."""
 from __future__ import annotations
 
 from math import inf
+from typing import Any
 
 import pytest
 
@@ -33,6 +34,7 @@ def client(name: str = "a", *got: int, **more: object) -> Client:
         "closed": 100.1,
         "code": 1000,
         "id": f"id-{name}",
+        "worker": "w",
         "received": received,
         **more,
     }
@@ -56,7 +58,7 @@ def kinds(ledger: Ledger) -> list[str]:
     return [breach.kind for breach in breaches(ledger)]
 
 
-def fault(began: float = 0.0, ended: float = 100.0, **more: bool) -> list[Window]:
+def fault(began: float = 0.0, ended: float = 100.0, **more: Any) -> list[Window]:
     return [Window(began, ended, "a fault", **more)]
 
 
@@ -70,7 +72,13 @@ GOOD = [
     Ledger(
         clients=[client(left=inf, closed=11.2, code=None)],
         sent=[sent(1)],
-        windows=fault(closes=True),
+        windows=fault(closes="w"),
+    ),
+    # Its worker had been declared gone, and did not know yet when the client left.
+    Ledger(
+        clients=[client(left=12.0, closed=12.1)],
+        sent=[sent(1, count=0)],
+        windows=fault(5, 20, closes="w"),
     ),
     # It left by itself, before or while this was sent.
     Ledger(clients=[client(left=10.5, closed=10.6)], sent=[sent(1, count=0)]),
@@ -163,7 +171,7 @@ def test_who_comes_in_with_a_claim_that_was_voided_is_found() -> None:
 
 
 def test_who_stays_on_a_worker_that_came_back_is_found() -> None:
-    ledger = Ledger(clients=[client()], disconnected=[gone(10)], windows=fault(9, 20, closes=True))
+    ledger = Ledger(clients=[client()], disconnected=[gone(10)], windows=fault(9, 20, closes="w"))
     assert kinds(ledger) == ["ghost"]
 
 
@@ -184,6 +192,12 @@ def test_a_client_that_a_success_has_forgotten_is_found() -> None:
     assert kinds(ledger) == ["untold"]
 
 
+@pytest.mark.parametrize("windows", [fault(closes="v"), fault(5, 20, closes="w")])
+def test_a_client_is_forgotten_only_while_its_own_worker_is_broken(windows: list[Window]) -> None:
+    ledger = Ledger(clients=[client()], sent=[sent(1, count=0)], windows=windows)
+    assert kinds(ledger) == ["untold"]
+
+
 def test_a_channel_that_was_joined_in_vain_is_found() -> None:
     ledger = Ledger(
         clients=[client()],
@@ -195,7 +209,7 @@ def test_a_channel_that_was_joined_in_vain_is_found() -> None:
 
 @pytest.mark.parametrize("answer", [{"status": 503}, {"unanswered": 1}, {"status": 0}], ids=str)
 def test_a_failure_while_nothing_is_broken_is_found(answer: dict[str, int]) -> None:
-    ledger = Ledger(sent=[sent(1, count=0, **answer)], windows=fault(20, 30))
+    ledger = Ledger(sent=[sent(1, None, 0, **answer)], windows=fault(20, 30))
     assert kinds(ledger) == ["failure"]
 
 
@@ -213,7 +227,7 @@ def test_who_was_logged_out_and_is_shown_is_found() -> None:
     assert kinds(ledger) == ["ghost"]
 
 
-@pytest.mark.parametrize("windows", [[], fault(), fault(20, 30, closes=True)], ids=str)
+@pytest.mark.parametrize("windows", [[], fault(), fault(closes="v"), fault(20, 30, closes="w")])
 def test_who_is_closed_though_nobody_asked_for_it_is_found(windows: list[Window]) -> None:
     ledger = Ledger(clients=[client(left=inf, closed=12, code=1012)], windows=windows)
     assert kinds(ledger) == ["hangup"]
