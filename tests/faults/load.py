@@ -164,7 +164,7 @@ class Load:
         if member in self.members:
             self.members.remove(member)
             member.client.left = self._loop.time()
-            await member.socket.close()
+        await member.socket.close()
 
     async def _learn_id(self, member: Member) -> None:
         while not member.client.id:
