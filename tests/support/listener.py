@@ -35,14 +35,18 @@ class Listener(asyncio.Protocol):
         """When it was closed, by the loop's clock."""
         self._request = handshake(f"/connect?{query}")
         self._buffer = b""
+        self._lost = asyncio.Event()
         self._loop = loop
 
     @property
     def open(self) -> bool:
         return self.status == 101 and not self.ended.done()
 
-    def leave(self) -> None:
+    async def leave(self) -> None:
+        """Hang up."""
         self._transport.close()
+        async with asyncio.timeout(PATIENCE):
+            await self._lost.wait()
 
     # --- what the transport says ---------------------------------------------------------
 
@@ -68,6 +72,7 @@ class Listener(asyncio.Protocol):
             self.error = json.loads(self._buffer)["errorCode"]
         self._answered()
         self._ended()
+        self._lost.set()
 
     def eof_received(self) -> None:
         self._transport.close()
@@ -113,9 +118,7 @@ async def listen(address: str, query: str) -> Listener:
         _, listener = await loop.create_connection(lambda: Listener(query), host, int(port))
         await listener.answered
     if listener.status != 101:
-        listener.leave()
-        async with asyncio.timeout(PATIENCE):
-            await listener.ended
+        await listener.leave()
     return listener
 
 
@@ -144,7 +147,4 @@ async def listeners(address: str, queries: Iterable[str]) -> AsyncIterator[list[
         assert {one.status for one in crowd} == {101}
         yield crowd
     finally:
-        for one in crowd:
-            one.leave()
-        async with asyncio.timeout(PATIENCE):
-            await asyncio.gather(*(one.ended for one in crowd))
+        await asyncio.gather(*(one.leave() for one in crowd))
