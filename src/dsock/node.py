@@ -24,14 +24,17 @@ from dsock.api.handlers import Handlers
 from dsock.backends.base import Backend
 from dsock.backends.memory import MemoryBackend
 from dsock.errors import DsockError, NotReady, ShuttingDown, StartError
-from dsock.events import telling
+from dsock.events import FailuresLimited, telling
 from dsock.http.app import application
+from dsock.http.gate import gate_of
 from dsock.http.health import internal_routes, ping_route
 from dsock.http.protocol import Rules
 from dsock.http.server import Sockets, StopSignals, listening, raise_file_limit, serving
+from dsock.limits import Failures, Room
 from dsock.observers.journal import Journal
 from dsock.observers.metrics import Metrics
 from dsock.processes.process import Process, State
+from dsock.proxies import Proxies
 from dsock.settings import Settings, mistake_about_redis
 from dsock.values import AUTO
 from dsock.worker.admission import Admission, Policy
@@ -163,7 +166,13 @@ class Node:
                 default_channels=settings.default_channels,
                 allowed_origins=settings.allowed_origins,
             )
-            self.admission = Admission(backend, worker, policy)
+            room = Room(
+                max_connections=settings.max_connections,
+                max_of_user=settings.max_connections_per_user,
+                max_per_second=settings.max_connects_per_second,
+            )
+            failures = Failures(settings.max_connect_failures, self._credentials_failed)
+            self.admission = Admission(backend, worker, policy, room, failures)
             self._metrics.watch(worker.registry.sizes)
             async with self._membership as membership:
                 await membership.enter_async_context(worker.member_of(backend))
@@ -173,9 +182,9 @@ class Node:
         """Each socket and what answers there; where clients come in is last."""
         sockets = self._sockets
         if sockets.direct:
-            yield sockets.direct, [ping_route(), *self._direct_routes], Rules()
+            yield sockets.direct, [ping_route(), *self._direct_routes], self._inner_rules()
         if sockets.internal:
-            yield sockets.internal, [ping_route(), *self.internal_routes()], Rules()
+            yield sockets.internal, [ping_route(), *self.internal_routes()], self._inner_rules()
         yield sockets.public, self.routes(with_internal=not sockets.internal), self.rules()
 
     def routes(self, with_internal: bool) -> list[BaseRoute]:
@@ -185,8 +194,7 @@ class Node:
         routes = [ping_route()]
         if self._plan.role != "worker":
             handlers = Handlers(self.backend, self._notify, settings.max_message_size)
-            tokens = None if settings.insecure_no_token else settings.token
-            routes += api_routes(handlers, tokens)
+            routes += api_routes(handlers, gate_of(settings, self._notify))
         if self.admission:
             self._connect = ConnectApp(self.admission, self._notify)
             routes += self._connect.routes()
@@ -203,9 +211,19 @@ class Node:
         return application(routes, self._notify)
 
     def rules(self) -> Rules:
+        """What a request may be where clients come in."""
+        rules = self._inner_rules()
         if not self.admission:
-            return Rules()
-        return Rules(on_upgrade=self._connect.on_upgrade, upgrade_paths=frozenset((CONNECT,)))
+            return rules
+        connect = self._connect.on_upgrade
+        return replace(rules, on_upgrade=connect, upgrade_paths=frozenset((CONNECT,)))
+
+    def _inner_rules(self) -> Rules:
+        trusted = self._settings.trusted_proxies
+        return Rules(proxies=Proxies(trusted) if trusted else None)
+
+    def _credentials_failed(self, client: str) -> None:
+        self._notify(FailuresLimited(client, "credentials"))
 
     async def drain(self) -> None:
         """Go on for `drain_delay`, then let nobody in, close the clients, and leave the
