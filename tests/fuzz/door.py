@@ -154,8 +154,10 @@ class _Reader:
         self._headers, self._body, self.whole = {}, b"", False
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        assert name.lower() not in self._headers, "a header twice"
-        self._headers[name.decode().lower()] = value.decode()
+        key = name.decode().lower()
+        # Of those that are answered, this one is a list (RFC 9110, section 7.6.1).
+        assert key == "connection" or key not in self._headers, "a header twice"
+        self._headers[key] = value.decode()
 
     def on_body(self, body: bytes) -> None:
         self._body += body
