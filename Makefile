@@ -42,6 +42,10 @@ bench: .venv/.ready ## Measure speed, latency and memory against floors (10 min;
 conformance: .venv/.ready ## Ask all Autobahn cases (3 min; `make test` asks the quick ones)
 	@$(BIN)/python -m tests.conformance
 
+fuzz: .venv/.ready ## Look for bytes that break something (4 x 60 s; ARGS="frames --seconds 600")
+	$(BIN)/pip install -q --target .venv/fuzz --upgrade atheris
+	PYTHONPATH=.venv/fuzz $(BIN)/python -m tests.fuzz $(ARGS)
+
 proto: ## Make the Python code of the wire format anew
 	$(PYTHON) -m venv --clear .venv/proto
 	.venv/proto/bin/pip install -q grpcio-tools mypy-protobuf
