@@ -40,6 +40,7 @@ def breaches(ledger: Ledger) -> list[Breach]:
     """All that must not be, in the order of time."""
     history = _History(ledger)
     checks = (
+        history.admissions,
         history.strangers,
         history.doubles,
         history.inversions,
@@ -66,6 +67,16 @@ class _History:
         self._moves: dict[tuple[str, ToUser], list[Moved]] = defaultdict(list)
         for move in sorted(ledger.moved, key=lambda move: move.answer.began):
             self._moves[move.channel, move.target].append(move)
+
+    def admissions(self) -> Iterator[Breach]:
+        """Promise 2: a claim admits one client."""
+        admitted: dict[str, Client] = {}
+        for client in self._ledger.clients:
+            if client.claim and client.opened < inf:
+                first = admitted.setdefault(client.claim, client)
+                if first is not client:
+                    text = f"{client.name} and {first.name} came in with one claim"
+                    yield Breach("admission", text, client.opened, client)
 
     def strangers(self) -> Iterator[Breach]:
         """Promise 5: nobody gets another's, nor what was never sent."""

@@ -175,7 +175,7 @@ async def run(plan: Schedule, seed: int) -> tuple[Ledger, list[Breach]]:
     return ledger, [*breaches(ledger), *(Breach("unhealed", text, now) for text in trouble)]
 
 
-def told(plan: Schedule, ledger: Ledger, found: list[Breach]) -> str:
+def told(ledger: Ledger, found: list[Breach]) -> str:
     """The verdict and, if it is not good, what happened around each breach."""
     heard = sum(one.answer.heard for one in ledger.sent)
     got = sum(len(client.received) for client in ledger.clients)
@@ -225,7 +225,7 @@ def main() -> int:
         plan = schedule(seed, given.seconds, given.method)
         print(f"--seed {seed} --seconds {given.seconds:g}\n{plan}", flush=True)
         ledger, found = uvloop.run(run(plan, seed))
-        print(told(plan, ledger, found), "\n", flush=True)
+        print(told(ledger, found), "\n", flush=True)
         failed += [seed] if found else []
         if time.monotonic() >= end:
             break

@@ -119,6 +119,15 @@ def test_a_history_that_keeps_all_promises_passes(ledger: Ledger) -> None:
     assert breaches(ledger) == []
 
 
+def test_a_claim_that_admits_two_is_found() -> None:
+    twice = [client("a", claim="c"), client("b", claim="c")]
+    assert kinds(Ledger(clients=[*twice, client("c", claim="d")])) == ["admission"]
+
+
+def test_a_claim_for_which_two_come_and_one_stays_out_is_none() -> None:
+    assert kinds(Ledger(clients=[client("a", claim="c"), client("b", claim="c", opened=inf)])) == []
+
+
 def test_a_message_to_somebody_else_is_found() -> None:
     ledger = Ledger(clients=[client("a", 1)], sent=[sent(1, ToUser("other"), count=0)])
     assert kinds(ledger) == ["stranger"]
