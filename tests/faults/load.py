@@ -122,7 +122,7 @@ class Load:
 
     async def _claim(self, user: str, session: str, channels: frozenset[str]) -> str:
         given = {"channels": ",".join(sorted(channels))} if channels else {}
-        who = {"user": user, "session": session, "duration": CLAIM_LIVES}
+        who: dict[str, Any] = {"user": user, "session": session, "duration": CLAIM_LIVES}
         _, reply = await self._call("POST", "/claim", **who, **given)
         return str(reply.json["claim"]["id"]) if reply and reply.status == 200 else ""
 
