@@ -163,6 +163,18 @@ def test_an_inversion_is_found() -> None:
     assert kinds(ledger) == ["inversion"]
 
 
+@pytest.mark.parametrize(
+    ("status", "windows", "found"),
+    [(503, fault(), []), (200, fault(), ["inversion"]), (503, fault(9, 10), ["inversion"])],
+)
+def test_only_what_failed_may_come_late_and_only_while_the_fault_lasts(
+    status: int, windows: list[Window], found: list[str]
+) -> None:
+    sends = [sent(1, None, 1, status=status), sent(2)]
+    ledger = Ledger(clients=[client("a", 2, 1)], sent=sends, windows=windows)
+    assert [kind for kind in kinds(ledger) if kind == "inversion"] == found
+
+
 def test_a_message_after_a_logout_is_found() -> None:
     ledger = Ledger(
         clients=[client("a", 1, left=inf, closed=11.6)], sent=[sent(1)], disconnected=[gone(10)]

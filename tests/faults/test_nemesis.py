@@ -37,6 +37,6 @@ def test_schedules_have_every_fault_and_no_victim_has_two_at_a_time() -> None:
 @pytest.mark.parametrize("seed", [15, 22, 23])
 async def test_no_promise_is_broken_under_a_schedule_of_faults(seed: int) -> None:
     plan = schedule(seed, SECONDS)
-    ledger, found = await run(plan, seed)
-    assert not found, f"--seed {seed} --seconds {SECONDS:g}\n{plan}\n{told(ledger, found)}"
-    assert sum(len(client.received) for client in ledger.clients) > 100
+    seen = await run(plan, seed)
+    assert not seen.found, f"--seed {seed} --seconds {SECONDS:g}\n{plan}\n{told(seen)}"
+    assert sum(len(client.received) for client in seen.ledger.clients) > 100
