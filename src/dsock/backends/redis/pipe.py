@@ -39,6 +39,7 @@ class Call:
     once: bool
     deadline: float
     reply: Reply
+    after: tuple[Reply, ...] = ()
     tries: int = 0
     """On a Cluster: how often it was sent to another server."""
 
@@ -78,9 +79,10 @@ class Pipe:
         once: bool = False,
         after: Iterable[Reply] = (),
     ) -> Reply:
-        # Whatever it is to come after was asked for before, and so happens before.
+        # Whatever it is to come after was asked for before, and so happens before, or never.
         reply: Reply = self._loop.create_future()
-        self._put(Call(command, once, self._loop.time() + self._timeout, reply))
+        deadline = self._loop.time() + self._timeout
+        self._put(Call(command, once, deadline, reply, tuple(after)))
         return reply
 
     def in_turn(self, reply: Reply) -> Reply:
@@ -145,9 +147,10 @@ class Pipe:
 
     def _in_time(self, batch: list[Call]) -> list[Call]:
         now = self._loop.time()
-        late = [call for call in batch if call.deadline <= now]
-        fail(late, self._trouble)
-        return [call for call in batch if call.deadline > now and not call.reply.done()]
+        for call in batch:
+            if call.deadline <= now or any(map(_has_failed, call.after)):
+                fail([call], self._trouble)
+        return [call for call in batch if not call.reply.done()]
 
     async def _exchange(self, batch: list[Call]) -> list[Call]:
         """Send a batch and give out its replies; returns what is to be tried again."""
@@ -230,6 +233,10 @@ def _packed(words: tuple[str | bytes | int | float, ...]) -> bytes:
     # Its stub says that a command has but one word.
     packed: bytes = pack_command(words)  # type: ignore[arg-type]
     return packed
+
+
+def _has_failed(reply: Reply) -> bool:
+    return reply.done() and (reply.cancelled() or reply.exception() is not None)
 
 
 def _answer(call: Call, reply: Any) -> None:
