@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from typing import NamedTuple
 
 import pytest
 import pytest_asyncio
 
+from dsock.node import Role
 from tests.support.cluster import TOKEN, Caller, Cluster
 from tests.support.crowd import Crowd, crowd_at
 from tests.support.eventually import eventually
@@ -36,8 +37,8 @@ MIXTURES = [
 
 class Mixed(NamedTuple):
     cluster: Cluster
-    workers: list[Process]
-    apis: list[Process]
+    another_worker: Callable[[], AbstractAsyncContextManager[Process]]
+    """Starts one more, of the same version as the others."""
 
 
 @pytest.fixture(scope="session")
@@ -49,7 +50,7 @@ def versions(tmp_path_factory: pytest.TempPathFactory) -> Versions:
 async def mixed(
     request: pytest.FixtureRequest, versions: Versions, redis_session: RedisServer
 ) -> AsyncIterator[Mixed]:
-    """Two APIs and two workers that stay up for all tests of a module."""
+    """Two APIs and two workers, which stay up for all tests of a module."""
     mixture: Mixture = request.param
     redis_session.empty()
     options = {
@@ -58,17 +59,23 @@ async def mixed(
         "messaging_method": mixture.method,
         "direct_message_hostname": "127.0.0.1",
         "worker_lease": f"{LEASE}s",
+        "report_timeout": "500ms",
+        "drain_duration": "500ms",
     }
-    api, worker = versions.command(mixture.api), versions.command(mixture.worker)
+
+    def started(role: Role, version: Version) -> AbstractAsyncContextManager[Process]:
+        return process(role, command=versions.command(version), **options)
+
     async with AsyncExitStack() as stack:
         enter = stack.enter_async_context
-        workers = [await enter(process("worker", command=worker, **options)) for _ in range(2)]
-        apis = [await enter(process("api", command=api, **options)) for _ in range(2)]
+        workers = [await enter(started("worker", mixture.worker)) for _ in range(2)]
+        apis = [await enter(started("api", mixture.api)) for _ in range(2)]
         callers = [Caller(f"http://{await one.listening()}") for one in apis]
         for caller in callers:
             await enter(caller.http)
         addresses = [await one.listening() for one in workers]
-        yield Mixed(Cluster(mixture.method, callers, addresses, []), workers, apis)
+        cluster = Cluster(mixture.method, callers, addresses, [])
+        yield Mixed(cluster, lambda: started("worker", mixture.worker))
 
 
 @pytest_asyncio.fixture(loop_scope="module")
