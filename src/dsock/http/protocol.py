@@ -347,8 +347,11 @@ class HttpProtocol(HttpToolsProtocol):
         if in_progress:
             self.cycle.disconnected = True
             self.cycle.message_event.set()
-        given = dict(self.headers or ()).get(b"x-request-id", b"").decode("latin-1")
-        self.transport.write(failure(error, request_id(given)).as_http(close=True))
+        # Of a request that was answered before all of its body had come, this is the rest: a
+        # second answer to it would be taken for that to the next (RFC 9112, section 9.3).
+        if self.cycle is None or in_progress or self._in_head:
+            given = dict(self.headers or ()).get(b"x-request-id", b"").decode("latin-1")
+            self.transport.write(failure(error, request_id(given)).as_http(close=True))
         if self.transport.can_write_eof():
             self.transport.write_eof()
             self._joined.raw.resume_reading()
