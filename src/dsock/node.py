@@ -173,10 +173,10 @@ class Node:
         """Each socket and what answers there; where clients come in is last."""
         sockets = self._sockets
         if sockets.direct:
-            yield sockets.direct, [ping_route(), *self._direct_routes], self.rules()
+            yield sockets.direct, [ping_route(), *self._direct_routes], self._inner_rules()
         if sockets.internal:
-            yield sockets.internal, [ping_route(), *self.internal_routes()], self.rules()
-        yield sockets.public, self.routes(with_internal=not sockets.internal), self.rules(True)
+            yield sockets.internal, [ping_route(), *self.internal_routes()], self._inner_rules()
+        yield sockets.public, self.routes(with_internal=not sockets.internal), self.rules()
 
     def routes(self, with_internal: bool) -> list[BaseRoute]:
         """What answers on the public port."""
@@ -202,13 +202,16 @@ class Node:
     def application(self, routes: list[BaseRoute]) -> object:
         return application(routes, self._notify)
 
-    def rules(self, clients: bool = False) -> Rules:
-        """What a request may be; where `clients` connect, it may be a handshake."""
-        rules = Rules(on_refused=lambda error: self._notify(RequestRefused(error.code)))
-        if not clients or not self.admission:
+    def rules(self) -> Rules:
+        """What a request may be where clients come in."""
+        rules = self._inner_rules()
+        if not self.admission:
             return rules
         connect = self._connect.on_upgrade
         return replace(rules, on_upgrade=connect, upgrade_paths=frozenset((CONNECT,)))
+
+    def _inner_rules(self) -> Rules:
+        return Rules(on_refused=lambda error: self._notify(RequestRefused(error.code)))
 
     async def drain(self) -> None:
         """Go on for `drain_delay`, then let nobody in, close the clients, and leave the
