@@ -74,6 +74,13 @@ class PayloadDropped(NamedTuple):
     """Something arrived in a mailbox that no command can be read from."""
 
 
+class LettersMissed(NamedTuple):
+    """An API has published so many commands to a mailbox of this worker that did not
+    arrive."""
+
+    letters: int
+
+
 class BackendReached(NamedTuple):
     """The backend is in reach again, or (`reached` false) no longer."""
 
@@ -106,6 +113,7 @@ Event = (
     | RequestAnswered
     | RequestRefused
     | PayloadDropped
+    | LettersMissed
     | BackendReached
     | WorkerGone
     | MethodsDiffer

@@ -46,6 +46,7 @@ class Metrics:
         self._received = counter("client_messages", "Messages from clients")
         self._received_bytes = counter("client_bytes", "Bytes of messages from clients")
         self._unreadable = counter("unreadable_payloads", "Payloads that were no command")
+        self._missed = counter("mailbox_gaps", "Commands that were published and did not arrive")
         self._workers_gone = counter("workers_gone", "Workers declared gone after their lease")
         self._methods_differ = counter(
             "methods_differ", "Times an API and a worker were set to different messaging methods"
@@ -97,6 +98,7 @@ class Metrics:
             events.RequestAnswered: self._request_answered,
             events.RequestRefused: lambda event: self._broken.labels(event.code).inc(),
             events.PayloadDropped: lambda _: self._unreadable.inc(),
+            events.LettersMissed: lambda event: self._missed.inc(event.letters),
             events.BackendReached: lambda event: self._reach(event.reached),
             events.WorkerGone: lambda _: self._workers_gone.inc(),
             events.MethodsDiffer: lambda _: self._methods_differ.inc(),

@@ -335,6 +335,12 @@ class Connection(asyncio.Protocol):
             return
         # One buffer, not a list: fragments may be empty, and without end.
         self._message += frame.data
+        if len(self._message) > self._owner.max_client_message_size:
+            # zlib gives out what it held back of a full message when the next fragment comes,
+            # be that empty, and the reader does not count it.
+            self._message = None
+            self.close(Goodbye.TOO_BIG)
+            return
         if not frame.fin:
             return
         body, self._message = bytes(self._message), None

@@ -13,9 +13,9 @@ from dsock.backends.redis import pipe as module
 from dsock.backends.redis.pipe import Pipe
 from dsock.errors import Unavailable
 from tests.backends.redis.conftest import NewPipe, connect_to
+from tests.faults.proxy import Proxy
 from tests.support.eventually import eventually
 from tests.support.redis_server import RedisServer, free_port
-from tests.support.relay import Relay
 
 SCRIPT = "return redis.call('INCR', KEYS[1])"
 
@@ -52,15 +52,15 @@ async def test_calls_that_are_tried_again_stay_before_those_that_came_later(
 
 @pytest.mark.parametrize(("once", "happened"), [(True, "1"), (False, "2")])
 async def test_a_command_that_may_not_happen_twice_is_not_sent_twice(
-    own_redis: RedisServer, relay: Relay, new_pipe: NewPipe, once: bool, happened: str
+    own_redis: RedisServer, proxy: Proxy, new_pipe: NewPipe, once: bool, happened: str
 ) -> None:
-    pipe = new_pipe(relay.address)
+    pipe = new_pipe(proxy.address)
     await pipe.call("PING")
-    relay.hush()
+    proxy.hush()
     asked = pipe.call("INCR", "count", once=once)
     with own_redis.client() as client:
         await eventually(lambda: bool(client.get("count")))
-        relay.cut()
+        proxy.cut()
         if once:
             with pytest.raises(Unavailable):
                 await asked
