@@ -24,7 +24,7 @@ from dsock.api.handlers import Handlers
 from dsock.backends.base import Backend
 from dsock.backends.memory import MemoryBackend
 from dsock.errors import DsockError, NotReady, ShuttingDown, StartError
-from dsock.events import FailuresLimited, telling
+from dsock.events import FailuresLimited, RequestRefused, telling
 from dsock.http.app import application
 from dsock.http.gate import gate_of
 from dsock.http.health import internal_routes, ping_route
@@ -220,7 +220,10 @@ class Node:
 
     def _inner_rules(self) -> Rules:
         trusted = self._settings.trusted_proxies
-        return Rules(proxies=Proxies(trusted) if trusted else None)
+        return Rules(
+            on_refused=lambda error: self._notify(RequestRefused(error.code)),
+            proxies=Proxies(trusted) if trusted else None,
+        )
 
     def _credentials_failed(self, client: str) -> None:
         self._notify(FailuresLimited(client, "credentials"))
