@@ -22,24 +22,25 @@ others: with a limit of 60 he may fail oftener without that."""
 
 MOST_PROVEN = 1_000
 
-_ROUNDING = 1e-9
-
 
 class Rate:
     """So many a second, and as many at once (a token bucket)."""
 
     def __init__(self, per_second: int) -> None:
-        self._each = 1 / per_second
-        self._full_at = 0.0
-        """When as many as there can be may come at once again."""
+        self._per_second = per_second
+        self._left = float(per_second)
+        self._at = 0.0
 
     def allows(self, now: float) -> bool:
         """Whether one more may come."""
-        return self._full_at - now <= 1 - self._each + _ROUNDING
+        come = (now - self._at) * self._per_second
+        self._left = min(self._per_second, self._left + come)
+        self._at = now
+        return self._left >= 1
 
-    def take(self, now: float) -> None:
-        """One more has come."""
-        self._full_at = max(self._full_at, now) + self._each
+    def take(self) -> None:
+        """One more has come, as it may."""
+        self._left -= 1
 
 
 class Room:
@@ -68,7 +69,7 @@ class Room:
         if self._max_of_user and of_user >= self._max_of_user:
             raise TooManyConnectionsOfUser
         if self._rate:
-            self._rate.take(now)
+            self._rate.take()
 
 
 def _nobody(_: str) -> None: ...

@@ -130,8 +130,8 @@ class Settings:
     )
 
     trusted_proxies: tuple[str, ...] = _option(
-        "Proxies whose X-Forwarded-For is believed: addresses and networks such as 10.0.0.0/8, "
-        "comma-separated.",
+        "Proxies whose X-Forwarded-For is believed: comma-separated addresses and networks, such "
+        "as 10.0.0.0/8.",
         NETWORKS,
         (),
     )
