@@ -16,6 +16,9 @@ IN_FLIGHT = 16
 
 _BODIES = [b"x" * 64, b"x" * 512, b'{"text": "the same again"}' * 80]
 
+_LARGE = bytes(2**19)
+"""More than a few of these no system takes for who does not read."""
+
 
 class Calls:
     """What is asked, made up as it is needed."""
@@ -52,6 +55,8 @@ class Calls:
             return self._post(f"/channel/unsubscribe/{self._names.room()}?{target}")
         if kind < 0.061:
             return self._post(f"/disconnect?user={self._names.user()}&session=s")
+        if kind < 0.062:
+            return self._post(f"/send?user={self._names.slow()}&type=binary", _LARGE)
         return self._post(f"/send?{target}&type=text", self._chance.choice(_BODIES))
 
     def _target(self) -> str:

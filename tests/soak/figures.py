@@ -40,17 +40,16 @@ def clients(found: Figures) -> int:
     )
 
 
-def at_most(before: Sequence[Figures]) -> Figures:
-    """The most of each figure."""
-    most: Figures = {}
-    for one in before:
-        for name, figure in one.items():
-            known = most.get(name, figure)
-            if isinstance(figure, int) and isinstance(known, int):
-                most[name] = max(figure, known)
-            elif isinstance(figure, frozenset) and isinstance(known, frozenset):
-                most[name] = figure | known
-    return most
+def at_least(one: Figures, other: Figures) -> Figures:
+    """The least of each figure."""
+    least: Figures = {}
+    for name, figure in one.items():
+        known = other[name]
+        if isinstance(figure, int) and isinstance(known, int):
+            least[name] = min(figure, known)
+        elif isinstance(figure, frozenset) and isinstance(known, frozenset):
+            least[name] = figure & known
+    return least
 
 
 def grown(before: Figures, after: Figures) -> dict[str, str]:

@@ -40,6 +40,10 @@ class Names:
     def user(self) -> str:
         return f"user-{self._round}-{self._chance.randrange(USERS)}"
 
+    def slow(self) -> str:
+        """The user that all who are slow are."""
+        return f"slow-{self._round}"
+
     def room(self) -> str:
         return f"room-{self._round}-{self._chance.randrange(ROOMS)}"
 
@@ -93,7 +97,8 @@ class Guests:
     async def _visit(self) -> None:
         guest = Guest()
         host, _, port = self._chance.choice(self._addresses).rpartition(":")
-        user, kind = self._names.user(), self._chance.random()
+        kind = self._chance.random()
+        user = self._names.slow() if kind < 0.1 else self._names.user()
         sock = socket.socket()
         sock.setblocking(False)
         if kind < 0.1:
@@ -132,7 +137,7 @@ class Guests:
         if self._chance.random() < 0.5:
             payload = {"sub": user, "sid": "s", "channels": rooms, "exp": time.time() + 3600}
             return f"jwt={jwt.encode(payload, JWT_SECRET)}"
-        claim = {"session": "s", "channels": ",".join(rooms), "duration": 2}
+        claim = {"session": "s", "channels": ",".join(rooms), "duration": 5}
         if self._chance.random() < 0.1:
             await self._caller.claim(user, **claim)  # nobody comes with this one
         return f"claim={await self._caller.claim(user, **claim)}"
