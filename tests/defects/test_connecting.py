@@ -11,10 +11,10 @@ import pytest
 from websockets.asyncio.client import connect
 
 from dsock.settings import Settings
+from tests.faults.proxy import proxy_to
 from tests.faults.support import shown
 from tests.support.cluster import Cluster
 from tests.support.eventually import eventually, holds_within
-from tests.support.relay import relay_to
 from tests.support.wire import PING, PONG, frame, open_wire
 
 INTERVAL = 1.0
@@ -66,12 +66,12 @@ async def test_b14_a_client_whose_packets_get_lost_is_gone_in_time(cluster: Clus
         return not await shown(cluster, "user")
 
     claim = await cluster.api.claim("user")
-    async with relay_to(int(cluster.workers[1].rpartition(":")[2])) as relay:
-        url = f"ws://{relay.address}/connect?claim={claim}"
+    async with proxy_to(int(cluster.workers[1].rpartition(":")[2])) as proxy:
+        url = f"ws://{proxy.address}/connect?claim={claim}"
         async with connect(url, ping_interval=None, close_timeout=0.1):
             # As long as it can answer it stays.
             assert not await holds_within(gone, 3 * SHORT)
-            assert relay.hush() == 1
+            assert proxy.hush() == 1
             await eventually(gone, within=2 * SHORT + 1)
 
 

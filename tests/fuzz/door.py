@@ -4,7 +4,6 @@ transport of paper."""
 from __future__ import annotations
 
 import asyncio
-import functools
 import json
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
@@ -15,6 +14,7 @@ import pytest
 import uvicorn
 from uvicorn.server import ServerState
 
+from dsock.http.incoming import Incoming
 from dsock.http.protocol import HttpProtocol, Rules
 from dsock.node import Node
 from tests.fuzz.client import Paper
@@ -67,7 +67,7 @@ class Door:
         self._rules = rules
         self._config = uvicorn.Config(
             app,
-            http=functools.partial(HttpProtocol, rules=rules),  # type: ignore[arg-type]
+            http=HttpProtocol,
             ws="none",
             lifespan="off",
             loop="none",
@@ -77,6 +77,7 @@ class Door:
             proxy_headers=False,
         )
         self._config.load()
+        self._incoming = Incoming()
         self._loop = asyncio.get_running_loop()
         self._loop.set_exception_handler(lambda _, context: self.faults.append(context))
         self._others = asyncio.all_tasks()
@@ -91,6 +92,7 @@ class Door:
             app_state={},
             _loop=self._loop,
             rules=self._rules,
+            incoming=self._incoming,
         )
         pipe.set_protocol(protocol)
         protocol.connection_made(pipe)
@@ -118,7 +120,7 @@ class Door:
         me = asyncio.current_task()
         for _ in range(TURNS):
             await next_turn()
-            if asyncio.all_tasks() <= self._others | {me}:
+            if not self._incoming._readers and asyncio.all_tasks() <= self._others | {me}:
                 await next_turn()
                 return True
         return False

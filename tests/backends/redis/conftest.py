@@ -12,8 +12,8 @@ from dsock.backends.redis.connections import connector
 from dsock.backends.redis.mailbox import Mailbox
 from dsock.backends.redis.pipe import Pipe
 from dsock.settings import Settings
+from tests.faults.proxy import Proxy, proxy_to
 from tests.support.redis_server import RedisServer
-from tests.support.relay import Relay, relay_to
 
 NewPipe = Callable[..., Pipe]
 
@@ -30,10 +30,10 @@ def own_redis() -> Iterator[RedisServer]:
 
 
 @pytest.fixture
-async def relay(own_redis: RedisServer) -> AsyncIterator[Relay]:
+async def proxy(own_redis: RedisServer) -> AsyncIterator[Proxy]:
     """A wire to that Redis, to break."""
-    async with relay_to(own_redis.port) as relay:
-        yield relay
+    async with proxy_to(own_redis.port) as proxy:
+        yield proxy
 
 
 @pytest.fixture

@@ -6,16 +6,16 @@ import pytest
 
 from dsock.backends.redis import mailbox as module
 from tests.backends.redis.conftest import Listener, NewListener
+from tests.faults.proxy import Proxy
 from tests.support.eventually import eventually, holds_within
 from tests.support.redis_server import RedisServer
-from tests.support.relay import Relay
 
 DEAF_AFTER = 0.3
 
 
 @pytest.fixture
-async def listener(relay: Relay, new_listener: NewListener) -> Listener:
-    listener = new_listener(relay.address, "a", "b")
+async def listener(proxy: Proxy, new_listener: NewListener) -> Listener:
+    listener = new_listener(proxy.address, "a", "b")
     await eventually(lambda: listener.mailbox.hears)
     return listener
 
@@ -93,9 +93,9 @@ async def test_a_mailbox_of_a_frozen_redis_is_given_up_and_is_back_when_it_wakes
 
 @pytest.mark.usefixtures("impatient")
 async def test_a_subscription_that_went_deaf_is_given_up(
-    own_redis: RedisServer, listener: Listener, relay: Relay
+    own_redis: RedisServer, listener: Listener, proxy: Proxy
 ) -> None:
-    assert relay.hush() == 1
+    assert proxy.hush() == 1
     # Redis itself sees nothing wrong.
     assert publish(own_redis, "a", "lost") == 1
     await eventually(lambda: not listener.mailbox.hears, 2 * DEAF_AFTER)
@@ -104,10 +104,10 @@ async def test_a_subscription_that_went_deaf_is_given_up(
 
 
 async def test_without_the_probe_a_subscription_that_went_deaf_stays_deaf(
-    own_redis: RedisServer, listener: Listener, relay: Relay, monkeypatch: pytest.MonkeyPatch
+    own_redis: RedisServer, listener: Listener, proxy: Proxy, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module, "DEAF_AFTER", 3600.0)
-    relay.hush()
+    proxy.hush()
     assert not await holds_within(lambda: heard_again(own_redis, listener), 4 * DEAF_AFTER)
     assert listener.mailbox.hears
 

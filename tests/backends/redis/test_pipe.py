@@ -13,9 +13,9 @@ from dsock.backends.redis import pipe as module
 from dsock.backends.redis.pipe import Pipe
 from dsock.errors import Unavailable
 from tests.backends.redis.conftest import NewPipe, connect_to
-from tests.support.eventually import eventually
+from tests.faults.proxy import Faults, Proxy
+from tests.support.eventually import eventually, holds_within
 from tests.support.redis_server import RedisServer, free_port
-from tests.support.relay import Relay
 
 SCRIPT = "return redis.call('INCR', KEYS[1])"
 
@@ -52,21 +52,40 @@ async def test_calls_that_are_tried_again_stay_before_those_that_came_later(
 
 @pytest.mark.parametrize(("once", "happened"), [(True, "1"), (False, "2")])
 async def test_a_command_that_may_not_happen_twice_is_not_sent_twice(
-    own_redis: RedisServer, relay: Relay, new_pipe: NewPipe, once: bool, happened: str
+    own_redis: RedisServer, proxy: Proxy, new_pipe: NewPipe, once: bool, happened: str
 ) -> None:
-    pipe = new_pipe(relay.address)
+    pipe = new_pipe(proxy.address)
     await pipe.call("PING")
-    relay.hush()
+    proxy.hush()
     asked = pipe.call("INCR", "count", once=once)
     with own_redis.client() as client:
         await eventually(lambda: bool(client.get("count")))
-        relay.cut()
+        proxy.cut()
         if once:
             with pytest.raises(Unavailable):
                 await asked
         else:
             await asked
         assert client.get("count") == happened
+
+
+async def test_what_comes_after_a_command_that_failed_is_not_done(
+    own_redis: RedisServer, proxy: Proxy, new_pipe: NewPipe
+) -> None:
+    pipe = new_pipe(proxy.address, timeout=1.0)
+    await pipe.call("PING")
+    proxy.set(there=Faults(lost=True))
+    first = pipe.call("SET", "first", 1)
+    # Asked for later, so there is still time for it when the first is given up.
+    assert not await holds_within(first.done, 0.5)
+    second, other = pipe.call("SET", "second", 1, after=(first,)), pipe.call("SET", "other", 1)
+    with pytest.raises(Unavailable):
+        await first
+    proxy.heal()
+    await other
+    with pytest.raises(Unavailable):
+        await second
+    assert own_redis.keys() == {"other"}
 
 
 async def test_a_command_that_was_never_sent_is_sent_even_if_it_may_not_happen_twice(
