@@ -124,7 +124,7 @@ class Guests:
         if guest.gone.is_set():
             return
         if kind < 0.3:
-            # It vanishes: no goodbye, and no end of the stream either.
+            # It vanishes without a goodbye: the connection is reset.
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _CUT)
         else:
             guest.transport.write(_BYE)
