@@ -37,7 +37,9 @@ class Faults:
     slice: int = 0
     """Passed on in pieces of half to one and a half times so many bytes; 0 for whole."""
     stalled: bool = False
-    """Nothing passes while this is so, and all of it after: packets are dropped for a while."""
+    """Nothing passes while this is so, and all of it after: packets are dropped for a while.
+    Each connection goes on by chance within `jitter` then, as TCP tries again at times of its own;
+    so what was sent on one that was given up may come last."""
     lost: bool = False
     """What comes is lost, and on its connection all that follows, its end too: the other
     side has vanished, and nobody says so."""
@@ -216,8 +218,9 @@ class Proxy:
         return way in link.silent
 
     async def _healed(self, way: Way) -> None:
-        while self._faults[way].stalled:
+        while (faults := self._faults[way]).stalled:
             await self._changed.wait()
+            await asyncio.sleep(self._random.uniform(0.0, faults.jitter))
 
     def _pieces(self, data: bytes, size: int) -> list[bytes]:
         if not size:
