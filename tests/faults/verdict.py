@@ -5,10 +5,13 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from tests.faults.history import Breach
-from tests.faults.ledger import Disconnected, Ledger, Moved, Window
+from tests.faults.ledger import Disconnected, Ledger, Moved, Sent, Shown, Window
 
 SHOWN = 12
-"""Breaches that are told in full."""
+"""Breaches that are told in full, and calls around one."""
+
+AROUND, SLOW = 3.0, 0.5
+"""Seconds."""
 
 
 class Seen(NamedTuple):
@@ -39,7 +42,7 @@ def told(seen: Seen) -> str:
         lines += ["", f"{breach.kind} at {breach.moment:.3f}: {breach.text}"]
         lines += [f"  while {window}" for window in ledger.windows if _is_near(window, breach)]
         if breach.kind == "failure":
-            lines += [f"  after {max(ledger.windows, key=lambda window: window.ended)}"]
+            lines += _beside(ledger, breach)
         if breach.client:
             lines += _of(ledger, breach)
     return "\n".join(lines)
@@ -47,6 +50,19 @@ def told(seen: Seen) -> str:
 
 def _is_near(window: Window, breach: Breach) -> bool:
     return window.began - 1 <= breach.moment <= window.ended + 1
+
+
+def _beside(ledger: Ledger, breach: Breach) -> list[str]:
+    """The fault before a call that failed, and how others fared meanwhile."""
+    before = [window for window in ledger.windows if window.ended <= breach.moment]
+    lines = [f"  after {window}" for window in before[-3:]]
+    calls: list[Sent | Disconnected | Moved | Shown] = [*ledger.sent, *ledger.disconnected]
+    calls += [*ledger.moved, *ledger.shown]
+    near = [one for one in calls if abs(one.answer.ended - breach.moment) < AROUND]
+    near.sort(key=lambda one: one.answer.ended)
+    odd = [one for one in near if not one.answer.heard or one.answer.took > SLOW]
+    lines.append(f"  {len(near)} calls were answered around then, {len(odd)} badly or slowly")
+    return lines + [f"  {one}" for one in odd[:SHOWN]]
 
 
 def _of(ledger: Ledger, breach: Breach) -> list[str]:
