@@ -40,6 +40,9 @@ CALM = 1.0
 QUIET = 3.0
 """Seconds at the end in which nothing is broken, and nothing may fail."""
 
+TICK, HICCUP = 0.1, 0.4
+"""Seconds between two looks at the clock, and how late one is if the machine stood still."""
+
 LOST = Faults(lost=True)
 
 _WIRES: dict[str, tuple[Faults, Faults]] = {
@@ -165,17 +168,32 @@ async def run(plan: Schedule, seed: int) -> Seen:
     ledger, trouble = Ledger(), []
     async with system_up(plan.method, seed) as system:
         load = Load(ledger, system.apis, system.workers, seed)
+        clock = asyncio.create_task(watch_the_clock(ledger))
         async with load.running():
             await Nemesis(system, load, ledger).carry_out(plan.steps)
             if not await healed(system, ledger):
                 trouble.append("not all works again")
             await _pause(QUIET)
+        clock.cancel()
         trouble += await system.stop()
         logs = {name: place.log for name, place in system.places.items()}
         ledger.keys = await system.keys_left(CLAIM_LIVES + INDEX_MARGIN + 1)
     now = asyncio.get_running_loop().time()
     found = [*breaches(ledger), *(Breach("unhealed", text, now) for text in trouble)]
     return Seen(ledger, found, logs)
+
+
+async def watch_the_clock(ledger: Ledger) -> None:
+    """Note when the machine stands still, until cancelled: nobody is to blame for a call that
+    fails then."""
+    loop = asyncio.get_running_loop()
+    while True:
+        before = loop.time()
+        await asyncio.sleep(TICK)
+        late = loop.time() - before - TICK
+        if late > HICCUP:
+            why = f"the machine stood still for {late:.1f} s"
+            ledger.windows.append(Window(before, loop.time() + CALM, why))
 
 
 async def healed(system: System, ledger: Ledger) -> bool:
