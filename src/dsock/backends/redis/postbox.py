@@ -41,6 +41,8 @@ class Member(Protocol):
 
     id: str
 
+    @property
+    def may_be_gone(self) -> bool: ...
     def heard_probe(self, probe: str) -> None: ...
     async def settled(self) -> None: ...
 
@@ -95,8 +97,11 @@ class Postbox:
         self.take(mail)
 
     def take(self, letter: Letter, answer: Answer | None = None) -> bool:
-        """Let the worker carry out a letter; says whether it came in time. If the letter
-        asks for an answer, that goes to `answer`, or else to the letter's reply channel."""
+        """Let the worker carry out a letter; says whether it came in time, and not to one
+        that may be gone. If the letter asks for an answer, that goes to `answer`, or else to the
+        letter's reply channel."""
+        if self._member.may_be_gone:
+            return False
         if letter.publisher and not self._is_next(letter):
             return False
         answer = answer or functools.partial(self._answer, letter)
