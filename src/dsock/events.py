@@ -64,8 +64,21 @@ class RequestAnswered(NamedTuple):
     request_id: str
 
 
+class RequestRefused(NamedTuple):
+    """Something was refused, with this error code, before it was a whole request."""
+
+    code: str
+
+
 class PayloadDropped(NamedTuple):
     """Something arrived in a mailbox that no command can be read from."""
+
+
+class LettersMissed(NamedTuple):
+    """An API has published so many commands to a mailbox of this worker that did not
+    arrive."""
+
+    letters: int
 
 
 class BackendReached(NamedTuple):
@@ -98,7 +111,9 @@ Event = (
     | CommandAnswered
     | MessageReceived
     | RequestAnswered
+    | RequestRefused
     | PayloadDropped
+    | LettersMissed
     | BackendReached
     | WorkerGone
     | MethodsDiffer

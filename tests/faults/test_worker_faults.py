@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import signal
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager
-from typing import Any
+from collections.abc import Iterator
 
 import pytest
 from websockets.asyncio.client import ClientConnection
 
-from dsock.duration import parse_duration
+from tests.faults.killable import LEASE, cluster_of, settled_keys
 from tests.faults.support import (
     all_ready,
     clients,
@@ -21,15 +19,13 @@ from tests.faults.support import (
     of_method,
     shown,
 )
-from tests.support.cluster import Caller, Cluster, node_up
 from tests.support.eventually import eventually
-from tests.support.process import Process, processes
+from tests.support.process import processes
 from tests.support.redis_server import RedisServer
 from tests.support.wire import dial, handshake
 
 pytestmark = pytest.mark.usefixtures("method")
 
-LEASE = 2.0
 GONE_WITHIN = 3 * LEASE
 """The lease, and the looks and beats that come on top of it."""
 
@@ -42,27 +38,6 @@ def server(request: pytest.FixtureRequest) -> Iterator[RedisServer]:
         return
     with RedisServer() as server:
         yield server
-
-
-@asynccontextmanager
-async def cluster_of(
-    server: RedisServer, workers: int, **options: str
-) -> AsyncIterator[tuple[Cluster, list[Process]]]:
-    """An API in this process, and workers that can be killed."""
-    given = {"redis_host": server.address, "worker_lease": f"{LEASE}s", **of_method(), **options}
-    lease = parse_duration(given["worker_lease"])
-    at: dict[str, Any] = {"redis_host": server.address, **of_method()}
-    api = node_up("api", **at, worker_lease=lease, report_timeout=0.3)
-    async with api as (node, address), processes(workers, "worker", **given) as started:
-        caller = Caller(f"http://{address}")
-        async with caller.http:
-            addresses = [await one.listening() for one in started]
-            yield Cluster("redis", [caller], addresses, [node]), started
-
-
-def settled_keys(server: RedisServer) -> bool:
-    """Whether the claims that were used have been tidied away."""
-    return not any(key.startswith("claim") for key in keys(server))
 
 
 async def test_b69_b74_a_killed_worker_counts_as_unanswered_until_its_lease_ends(

@@ -25,6 +25,7 @@ from dsock.wire.codec import (
     encode_answers,
     encode_letters,
     encode_probe,
+    in_sequence,
     is_channel_action,
 )
 
@@ -51,7 +52,7 @@ actions = st.builds(Subscribe, targets, channels) | st.builds(Unsubscribe, targe
 
 def letters(commands: st.SearchStrategy[Command]) -> st.SearchStrategy[Letter]:
     reply_to = st.text(st.characters(codec="utf-8"))
-    return st.builds(Letter, commands, reply_to, st.integers(0, 2**64 - 1))
+    return st.builds(Letter, commands, reply_to, st.integers(0, 2**64 - 1), st.just(""), st.just(0))
 
 
 answers = st.builds(
@@ -155,18 +156,25 @@ def test_b39_of_several_selectors_the_precedence_is_id_channel_user(
 
 
 def test_fields_that_we_do_not_know_are_ignored() -> None:
-    sequence = b"\x90\x01\x07"
-    payload = MESSAGES[1][0] + sequence + b"\xa2\x06\x01x"
+    payload = MESSAGES[1][0] + b"\xa2\x06\x01x"
     assert decode_message(payload) == Letter(MESSAGES[1][1])
 
 
 @pytest.mark.parametrize("command", [MESSAGES[1][1], ACTIONS[0][1]])
-def test_a_letter_of_direct_messaging_says_whose_it_is(command: Command) -> None:
+def test_a_letter_says_whose_it_is(command: Command) -> None:
     letter = Letter(command, "r", 5, publisher="p")
     payload = encode(letter)
     decode = decode_channel_action if is_channel_action(command) else decode_message
     assert payload == encode(Letter(command, "r", 5)) + b"\x8a\x01\x01p"
     assert decode(payload) == letter
+
+
+@pytest.mark.parametrize("command", [MESSAGES[1][1], ACTIONS[0][1]])
+def test_a_letter_says_which_one_it_is_in_its_mailbox(command: Command) -> None:
+    payload = in_sequence(encode(Letter(command)), 7)
+    decode = decode_channel_action if is_channel_action(command) else decode_message
+    assert payload == encode(Letter(command)) + b"\x90\x01\x07"
+    assert decode(payload) == Letter(command, sequence=7)
 
 
 def test_several_letters_for_one_worker_keep_their_order() -> None:

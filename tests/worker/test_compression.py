@@ -1,4 +1,5 @@
-"""Messages to clients that negotiated permessage-deflate (RFC 7692), and to others."""
+"""Messages to clients that negotiated permessage-deflate (RFC 7692), and to others; and what is
+counted of theirs."""
 
 from __future__ import annotations
 
@@ -9,7 +10,7 @@ from websockets.asyncio.client import connect
 from websockets.extensions.permessage_deflate import ClientPerMessageDeflateFactory
 
 from tests.support.cluster import Cluster, memory_cluster
-from tests.support.wire import Wire, open_wire
+from tests.support.wire import BINARY, Wire, frame, open_wire
 
 OFFER = "permessage-deflate; client_max_window_bits"
 LONG = "the same again, " * 100
@@ -83,3 +84,19 @@ async def test_whatever_window_a_client_asks_for_it_reads_every_message(
         for text in (LONG, far, "short", LONG):
             assert (await node.api.send(text, user="u")).report["connections"] == 1
             assert await client.recv() == text
+
+
+HELD_BACK = bytes.fromhex("eacfd35d76aa414576ab649c2da37183d0ddbb471347c1281805a360")
+"""Inflates to 1,169 bytes, of which zlib gives out 1,000 and keeps the others to itself when it
+is asked for no more than 1,000."""
+
+
+async def test_what_zlib_holds_back_counts_too() -> None:
+    async with memory_cluster(max_client_message_size=1000) as node:
+        claim = await node.api.claim("hoarder")
+        async with open_wire(
+            node.workers[0], f"claim={claim}", sec_websocket_extensions=OFFER
+        ) as wire:
+            await wire.send(frame(BINARY, HELD_BACK, fin=False, rsv=4))
+            await wire.send(frame(0))
+            assert await wire.goodbye() == 1009

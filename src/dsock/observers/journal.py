@@ -70,6 +70,7 @@ class Journal:
             events.ConnectionOpened: self._connection_opened,
             events.ConnectionClosed: self._connection_closed,
             events.PayloadDropped: self._payload_dropped,
+            events.LettersMissed: self._letters_missed,
         }
         if self._log_requests:
             interests[events.RequestAnswered] = self._request_answered
@@ -109,6 +110,9 @@ class Journal:
     def _connection_closed(self, event: events.ConnectionClosed) -> None:
         reason = event.goodbye.name.lower()
         self._log.debug("connection closed", connection=event.id, user=event.user, reason=reason)
+
+    def _letters_missed(self, event: events.LettersMissed) -> None:
+        self._log.warning("commands did not arrive", count=event.letters)
 
     def _payload_dropped(self, _: events.PayloadDropped) -> None:
         self._log.warning("unreadable payload dropped")

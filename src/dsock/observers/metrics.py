@@ -38,6 +38,7 @@ class Metrics:
         self._opened = counter("connections_opened", "Clients that were let in")
         self._closed = counter("connections_closed", "Open connections that left", "reason")
         self._refused = counter("connects_refused", "Clients that were not let in", "code")
+        self._broken = counter("requests_refused", "Refused before they were whole", "code")
         self._delivered = counter("deliveries", "Messages or moves applied to connections")
         self._dropped = counter("drops", "Messages refused by clients that were too slow")
         self._commands = counter("commands", "Commands answered by the API", "verb")
@@ -45,6 +46,7 @@ class Metrics:
         self._received = counter("client_messages", "Messages from clients")
         self._received_bytes = counter("client_bytes", "Bytes of messages from clients")
         self._unreadable = counter("unreadable_payloads", "Payloads that were no command")
+        self._missed = counter("mailbox_gaps", "Commands that were published and did not arrive")
         self._workers_gone = counter("workers_gone", "Workers declared gone after their lease")
         self._methods_differ = counter(
             "methods_differ", "Times an API and a worker were set to different messaging methods"
@@ -94,7 +96,9 @@ class Metrics:
             events.CommandAnswered: self._command_answered,
             events.MessageReceived: self._message_received,
             events.RequestAnswered: self._request_answered,
+            events.RequestRefused: lambda event: self._broken.labels(event.code).inc(),
             events.PayloadDropped: lambda _: self._unreadable.inc(),
+            events.LettersMissed: lambda event: self._missed.inc(event.letters),
             events.BackendReached: lambda event: self._reach(event.reached),
             events.WorkerGone: lambda _: self._workers_gone.inc(),
             events.MethodsDiffer: lambda _: self._methods_differ.inc(),

@@ -29,15 +29,17 @@ class Unreadable(Exception):
 class Letter(NamedTuple):
     """A command with its return address; without `reply_to` nobody waits for an answer.
 
-    `number` names it in the answer. An API that is set to direct messaging signs as
-    `publisher` and counts `number` up, however the letter travels: one with a lower number
-    than one before comes too late.
+    `number` names it in the answer. An API signs as `publisher` and counts `number` up,
+    however the letter travels: one with a lower number than one before comes too late.
+    `sequence` counts what that API has published to the mailbox in which the letter is, from
+    1; it is 0 when the API is set to direct messaging.
     """
 
     command: Command
     reply_to: str = ""
     number: int = 0
     publisher: str = ""
+    sequence: int = 0
 
 
 class Probe(NamedTuple):
@@ -87,6 +89,12 @@ def _encode(letter: Letter) -> bytes:
     return message.SerializeToString()
 
 
+def in_sequence(payload: bytes, sequence: int) -> bytes:
+    """What `encode` made of a letter, for one mailbox: the one field that differs between
+    mailboxes is written behind the others."""
+    return payload + pb.Message(sequence=sequence).SerializeToString()
+
+
 def is_channel_action(command: Command) -> bool:
     """Whether a command goes over a worker's second channel."""
     return isinstance(command, Subscribe | Unsubscribe)
@@ -133,7 +141,7 @@ def decode_channel_action(payload: bytes) -> Letter:
 def _letter(command: Command, said: pb.Message | pb.ChannelAction) -> Letter:
     if len(said.publisher) > MAX_PUBLISHER:
         raise Unreadable
-    return Letter(command, said.reply_to, said.command, said.publisher)
+    return Letter(command, said.reply_to, said.command, said.publisher, said.sequence)
 
 
 def encode_letters(worker: str, letters: Iterable[tuple[bytes, bool]]) -> bytes:

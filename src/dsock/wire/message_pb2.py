@@ -24,7 +24,7 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x18\x64sock/wire/message.proto\x12\x05\x64sock\"L\n\x06Target\x12\x12\n\nconnection\x18\x01 \x01(\t\x12\x0c\n\x04user\x18\x02 \x01(\t\x12\x0f\n\x07session\x18\x03 \x01(\t\x12\x0f\n\x07\x63hannel\x18\x04 \x01(\t\"\xd2\x01\n\x07Message\x12!\n\x04type\x18\x01 \x01(\x0e\x32\x13.dsock.Message.Type\x12\x0c\n\x04\x62ody\x18\x02 \x01(\x0c\x12\x1d\n\x06target\x18\x03 \x01(\x0b\x32\r.dsock.Target\x12\x10\n\x08reply_to\x18\x0f \x01(\t\x12\x0f\n\x07\x63ommand\x18\x10 \x01(\x04\x12\x11\n\tpublisher\x18\x11 \x01(\t\x12\r\n\x05probe\x18\x13 \x01(\t\",\n\x04Type\x12\x0e\n\nDISCONNECT\x10\x00\x12\x08\n\x04TEXT\x10\x01\x12\n\n\x06\x42INARY\x10\x02J\x04\x08\x12\x10\x13\"\xcc\x01\n\rChannelAction\x12\x0f\n\x07\x63hannel\x18\x01 \x01(\t\x12\x1d\n\x06target\x18\x02 \x01(\x0b\x32\r.dsock.Target\x12\'\n\x04type\x18\x03 \x01(\x0e\x32\x19.dsock.ChannelAction.Type\x12\x10\n\x08reply_to\x18\x0f \x01(\t\x12\x0f\n\x07\x63ommand\x18\x10 \x01(\x04\x12\x11\n\tpublisher\x18\x11 \x01(\t\"&\n\x04Type\x12\r\n\tSUBSCRIBE\x10\x00\x12\x0f\n\x0bUNSUBSCRIBE\x10\x01J\x04\x08\x12\x10\x13\"9\n\x07Letters\x12\x0e\n\x06worker\x18\x01 \x01(\t\x12\x1e\n\x07letters\x18\x02 \x03(\x0b\x32\r.dsock.Letter\"5\n\x06Letter\x12\x11\n\x07message\x18\x01 \x01(\x0cH\x00\x12\x10\n\x06\x61\x63tion\x18\x02 \x01(\x0cH\x00\x42\x06\n\x04kind\"V\n\x07\x41nswers\x12\x0e\n\x06worker\x18\x01 \x01(\t\x12\x1e\n\x07\x61nswers\x18\x02 \x03(\x0b\x32\r.dsock.Answer\x12\x0c\n\x04late\x18\x03 \x03(\x04\x12\r\n\x05probe\x18\x13 \x01(\t\"?\n\x06\x41nswer\x12\x0f\n\x07\x63ommand\x18\x01 \x01(\x04\x12\x13\n\x0b\x63onnections\x18\x02 \x01(\r\x12\x0f\n\x07\x64ropped\x18\x03 \x01(\rb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x18\x64sock/wire/message.proto\x12\x05\x64sock\"L\n\x06Target\x12\x12\n\nconnection\x18\x01 \x01(\t\x12\x0c\n\x04user\x18\x02 \x01(\t\x12\x0f\n\x07session\x18\x03 \x01(\t\x12\x0f\n\x07\x63hannel\x18\x04 \x01(\t\"\xde\x01\n\x07Message\x12!\n\x04type\x18\x01 \x01(\x0e\x32\x13.dsock.Message.Type\x12\x0c\n\x04\x62ody\x18\x02 \x01(\x0c\x12\x1d\n\x06target\x18\x03 \x01(\x0b\x32\r.dsock.Target\x12\x10\n\x08reply_to\x18\x0f \x01(\t\x12\x0f\n\x07\x63ommand\x18\x10 \x01(\x04\x12\x11\n\tpublisher\x18\x11 \x01(\t\x12\x10\n\x08sequence\x18\x12 \x01(\x04\x12\r\n\x05probe\x18\x13 \x01(\t\",\n\x04Type\x12\x0e\n\nDISCONNECT\x10\x00\x12\x08\n\x04TEXT\x10\x01\x12\n\n\x06\x42INARY\x10\x02\"\xd8\x01\n\rChannelAction\x12\x0f\n\x07\x63hannel\x18\x01 \x01(\t\x12\x1d\n\x06target\x18\x02 \x01(\x0b\x32\r.dsock.Target\x12\'\n\x04type\x18\x03 \x01(\x0e\x32\x19.dsock.ChannelAction.Type\x12\x10\n\x08reply_to\x18\x0f \x01(\t\x12\x0f\n\x07\x63ommand\x18\x10 \x01(\x04\x12\x11\n\tpublisher\x18\x11 \x01(\t\x12\x10\n\x08sequence\x18\x12 \x01(\x04\"&\n\x04Type\x12\r\n\tSUBSCRIBE\x10\x00\x12\x0f\n\x0bUNSUBSCRIBE\x10\x01\"9\n\x07Letters\x12\x0e\n\x06worker\x18\x01 \x01(\t\x12\x1e\n\x07letters\x18\x02 \x03(\x0b\x32\r.dsock.Letter\"5\n\x06Letter\x12\x11\n\x07message\x18\x01 \x01(\x0cH\x00\x12\x10\n\x06\x61\x63tion\x18\x02 \x01(\x0cH\x00\x42\x06\n\x04kind\"V\n\x07\x41nswers\x12\x0e\n\x06worker\x18\x01 \x01(\t\x12\x1e\n\x07\x61nswers\x18\x02 \x03(\x0b\x32\r.dsock.Answer\x12\x0c\n\x04late\x18\x03 \x03(\x04\x12\r\n\x05probe\x18\x13 \x01(\t\"?\n\x06\x41nswer\x12\x0f\n\x07\x63ommand\x18\x01 \x01(\x04\x12\x13\n\x0b\x63onnections\x18\x02 \x01(\r\x12\x0f\n\x07\x64ropped\x18\x03 \x01(\rb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -34,19 +34,19 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_TARGET']._serialized_start=35
   _globals['_TARGET']._serialized_end=111
   _globals['_MESSAGE']._serialized_start=114
-  _globals['_MESSAGE']._serialized_end=324
-  _globals['_MESSAGE_TYPE']._serialized_start=274
-  _globals['_MESSAGE_TYPE']._serialized_end=318
-  _globals['_CHANNELACTION']._serialized_start=327
-  _globals['_CHANNELACTION']._serialized_end=531
-  _globals['_CHANNELACTION_TYPE']._serialized_start=487
-  _globals['_CHANNELACTION_TYPE']._serialized_end=525
-  _globals['_LETTERS']._serialized_start=533
-  _globals['_LETTERS']._serialized_end=590
-  _globals['_LETTER']._serialized_start=592
-  _globals['_LETTER']._serialized_end=645
-  _globals['_ANSWERS']._serialized_start=647
-  _globals['_ANSWERS']._serialized_end=733
-  _globals['_ANSWER']._serialized_start=735
-  _globals['_ANSWER']._serialized_end=798
+  _globals['_MESSAGE']._serialized_end=336
+  _globals['_MESSAGE_TYPE']._serialized_start=292
+  _globals['_MESSAGE_TYPE']._serialized_end=336
+  _globals['_CHANNELACTION']._serialized_start=339
+  _globals['_CHANNELACTION']._serialized_end=555
+  _globals['_CHANNELACTION_TYPE']._serialized_start=517
+  _globals['_CHANNELACTION_TYPE']._serialized_end=555
+  _globals['_LETTERS']._serialized_start=557
+  _globals['_LETTERS']._serialized_end=614
+  _globals['_LETTER']._serialized_start=616
+  _globals['_LETTER']._serialized_end=669
+  _globals['_ANSWERS']._serialized_start=671
+  _globals['_ANSWERS']._serialized_end=757
+  _globals['_ANSWER']._serialized_start=759
+  _globals['_ANSWER']._serialized_end=822
 # @@protoc_insertion_point(module_scope)

@@ -80,6 +80,7 @@ class Message(_message.Message):
     REPLY_TO_FIELD_NUMBER: _builtins.int
     COMMAND_FIELD_NUMBER: _builtins.int
     PUBLISHER_FIELD_NUMBER: _builtins.int
+    SEQUENCE_FIELD_NUMBER: _builtins.int
     PROBE_FIELD_NUMBER: _builtins.int
     type: Global___Message.Type.ValueType
     body: _builtins.bytes
@@ -88,7 +89,9 @@ class Message(_message.Message):
     command: _builtins.int
     """names the command in its answer, and orders those of a publisher"""
     publisher: _builtins.str
-    """the API node, if it is set to direct messaging"""
+    """the API node"""
+    sequence: _builtins.int
+    """counts what it has published to this mailbox; 0, brought directly"""
     probe: _builtins.str
     @_builtins.property
     def target(self) -> Global___Target: ...
@@ -101,11 +104,12 @@ class Message(_message.Message):
         reply_to: _builtins.str = ...,
         command: _builtins.int = ...,
         publisher: _builtins.str = ...,
+        sequence: _builtins.int = ...,
         probe: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["target", b"target"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["body", b"body", "command", b"command", "probe", b"probe", "publisher", b"publisher", "reply_to", b"reply_to", "target", b"target", "type", b"type"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["body", b"body", "command", b"command", "probe", b"probe", "publisher", b"publisher", "reply_to", b"reply_to", "sequence", b"sequence", "target", b"target", "type", b"type"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -136,11 +140,13 @@ class ChannelAction(_message.Message):
     REPLY_TO_FIELD_NUMBER: _builtins.int
     COMMAND_FIELD_NUMBER: _builtins.int
     PUBLISHER_FIELD_NUMBER: _builtins.int
+    SEQUENCE_FIELD_NUMBER: _builtins.int
     channel: _builtins.str
     type: Global___ChannelAction.Type.ValueType
     reply_to: _builtins.str
     command: _builtins.int
     publisher: _builtins.str
+    sequence: _builtins.int
     @_builtins.property
     def target(self) -> Global___Target: ...
     def __init__(
@@ -152,10 +158,11 @@ class ChannelAction(_message.Message):
         reply_to: _builtins.str = ...,
         command: _builtins.int = ...,
         publisher: _builtins.str = ...,
+        sequence: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["target", b"target"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["channel", b"channel", "command", b"command", "publisher", b"publisher", "reply_to", b"reply_to", "target", b"target", "type", b"type"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["channel", b"channel", "command", b"command", "publisher", b"publisher", "reply_to", b"reply_to", "sequence", b"sequence", "target", b"target", "type", b"type"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -61,8 +61,9 @@ class RedisBackend:
         self._publisher = self._new_publisher() if publishes else None
 
     def _new_publisher(self) -> Publisher:
-        settings, mailboxes = self._settings, Mailboxes(self._writes, self._keys)
+        settings = self._settings
         direct = settings.messaging_method == "direct"
+        mailboxes = Mailboxes(self._writes, self._keys, counts=not direct)
         directory = Directory(self._reads, self._keys, settings.messaging_method, self._notify)
         return Publisher(
             writes=self._writes,
@@ -74,8 +75,6 @@ class RedisBackend:
             new_carrier=_couriers(settings, directory, mailboxes)
             if direct
             else lambda _: mailboxes,
-            # A master of a Cluster that hung tells the others on waking what is out of date.
-            signs=direct or not self._keys.shared,
             report_timeout=settings.report_timeout,
             new_mailbox=self._topology.mailbox,
             notify=self._notify,

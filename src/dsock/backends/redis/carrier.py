@@ -8,8 +8,9 @@ from typing import Protocol
 
 from dsock.backends.redis.calls import Calls
 from dsock.backends.redis.keys import Keys
+from dsock.backends.redis.sequences import Outgoing
 from dsock.report import Outcome
-from dsock.wire.codec import Letter, encode, is_channel_action
+from dsock.wire.codec import Letter, encode, in_sequence, is_channel_action
 
 
 class Silent(Exception):
@@ -37,16 +38,21 @@ NewCarrier = Callable[[Answered], Carrier]
 
 
 class Mailboxes:
-    """The carrier of `messaging_method=redis`: every worker listens on its own channels."""
+    """The carrier of `messaging_method=redis`: every worker listens on its own channels.
+    `counts`: letters say how many there were before them, so that a gap is seen."""
 
-    def __init__(self, pipe: Calls, keys: Keys) -> None:
+    def __init__(self, pipe: Calls, keys: Keys, *, counts: bool) -> None:
         self._pipe = pipe
         self._keys = keys
+        self._outgoing = Outgoing() if counts else None
 
     def carry(self, workers: Iterable[str], letter: Letter) -> list[asyncio.Future[int]]:
         payload = encode(letter)
         actions = is_channel_action(letter.command)
         mailbox = self._keys.mailbox_of_actions if actions else self._keys.mailbox
-        return [self._pipe.publish(mailbox(id), payload) for id in workers]
+        return [self._pipe.publish(mailbox(id), self._for(id, payload)) for id in workers]
+
+    def _for(self, id: str, payload: bytes) -> bytes:
+        return in_sequence(payload, self._outgoing.next(id)) if self._outgoing else payload
 
     async def close(self) -> None: ...

@@ -22,6 +22,7 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from dsock.backends.redis.calls import Connect, Reply
+from dsock.backends.redis.connections import transport_of
 from dsock.errors import Unavailable
 
 MAX_BATCH = 1000
@@ -63,6 +64,7 @@ class Pipe:
         self._max_retries = max_retries
         self._changed = changed
         self._connection: AbstractConnection | None = None
+        self._transport: asyncio.WriteTransport | None = None
         self._outdated = False
         self._trouble: BaseException | None = None
         self._failures = 0
@@ -196,11 +198,16 @@ class Pipe:
         if self._connection is None:
             self._outdated = False
             self._connection = await self._connect()
+            self._transport = transport_of(self._connection)
             self.connects += 1
         return self._connection
 
     async def _disconnect(self) -> None:
         connection, self._connection = self._connection, None
+        transport, self._transport = self._transport, None
+        if transport is not None:
+            # What it still has to bring was given up: it must not come late.
+            transport.abort()
         if connection is not None:
             await connection.disconnect(nowait=True)
 

@@ -13,9 +13,10 @@ import structlog
 from dsock.backends.base import Recipient
 from dsock.backends.redis.calls import Calls
 from dsock.backends.redis.keys import Keys
+from dsock.backends.redis.sequences import Incoming
 from dsock.command import Send
 from dsock.errors import Unavailable
-from dsock.events import MethodsDiffer, Notify, PayloadDropped
+from dsock.events import LettersMissed, MethodsDiffer, Notify, PayloadDropped
 from dsock.report import Outcome
 from dsock.wire.codec import (
     Answers,
@@ -26,9 +27,6 @@ from dsock.wire.codec import (
     decode_message,
     encode_answers,
 )
-
-MAX_PUBLISHERS = 4096
-"""API nodes whose last letter is remembered."""
 
 DIFFERS_EVERY = 60.0
 """Seconds between two words about an API that is set to another messaging method."""
@@ -70,7 +68,7 @@ class Postbox:
         self._member = member
         self._method = method
         self._notify = notify
-        self._latest: dict[str, int] = {}
+        self._incoming = Incoming()
         self._differed_at = -inf
         self._outgoing: dict[str, list[tuple[int, Outcome]]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
@@ -94,32 +92,33 @@ class Postbox:
             return
         if self._keys.shared:
             self._compare(mail)
-        self.take(mail)
+        # What a worker that may be gone leaves undone has reached it all the same.
+        if (self.take(mail) or self._member.may_be_gone) and mail.sequence:
+            self._count(channel.removesuffix(":channel"), mail)
 
     def take(self, letter: Letter, answer: Answer | None = None) -> bool:
         """Let the worker carry out a letter; says whether it came in time, and not to one
         that may be gone. If the letter asks for an answer, that goes to `answer`, or else to the
         letter's reply channel."""
-        if self._member.may_be_gone:
+        # A letter may have waited in a socket for longer than its publisher for an answer.
+        if letter.publisher and not self._incoming.in_time(letter.publisher, letter.number):
+            log.warning("a command that came too late was dropped", number=letter.number)
             return False
-        if letter.publisher and not self._is_next(letter):
+        if self._member.may_be_gone:
             return False
         answer = answer or functools.partial(self._answer, letter)
         self._worker.submit(letter.command, functools.partial(self._carried_out, letter, answer))
         return True
 
-    def _is_next(self, letter: Letter) -> bool:
-        # A letter may have waited in a socket for longer than its publisher for an answer.
-        latest = self._latest.pop(letter.publisher, 0)
-        if len(self._latest) >= MAX_PUBLISHERS:
-            del self._latest[next(iter(self._latest))]
-        self._latest[letter.publisher] = max(latest, letter.number)
-        if letter.number <= latest:
-            log.warning("a command that came too late was dropped", number=letter.number)
-        return letter.number > latest
+    def _count(self, mailbox: str, letter: Letter) -> None:
+        own = mailbox == self._keys.mailbox(self._member.id)
+        if missing := self._incoming.missing(
+            mailbox, letter.publisher, letter.sequence, from_the_start=own
+        ):
+            self._notify(LettersMissed(missing))
 
     def _compare(self, letter: Letter) -> None:
-        method = "direct" if letter.publisher else "redis"
+        method = "direct" if letter.publisher and not letter.sequence else "redis"
         if method != self._method and self._loop.time() - self._differed_at > DIFFERS_EVERY:
             self._differed_at = self._loop.time()
             self._notify(MethodsDiffer(here=self._method, there=method, worker=self._member.id))

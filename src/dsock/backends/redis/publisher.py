@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import secrets
 from collections.abc import Iterable
 from contextlib import suppress
 from typing import Any
@@ -92,8 +93,7 @@ def _wake(waiting: asyncio.Future[None]) -> None:
 
 class Publisher:
     """Tells workers: a route names them, a carrier brings each its letter. While routes may
-    be missing, everybody is told: through the mailbox that all share, if there is one.
-    `signs`: letters say whose they are, as those of direct messaging must."""
+    be missing, everybody is told: through the mailbox that all share, if there is one."""
 
     def __init__(
         self,
@@ -105,7 +105,6 @@ class Publisher:
         directory: Directory,
         mailboxes: Mailboxes,
         new_carrier: NewCarrier,
-        signs: bool,
         report_timeout: float,
         new_mailbox: NewMailbox,
         notify: Notify,
@@ -121,7 +120,7 @@ class Publisher:
         self._mailboxes = mailboxes
         self._carrier = new_carrier(self._answered)
         self._id = str(uuid4())
-        self._signature = self._id if signs else ""
+        self._signature = secrets.token_urlsafe(12)
         self._reply_to = keys.replies(self._id)
         self._numbers = itertools.count(1)
         self._awaited: dict[int, _Awaited] = {}
@@ -181,6 +180,9 @@ class Publisher:
     async def _tell_everyone(self, letter: Letter, awaited: _Awaited) -> None:
         [call] = self._mailboxes.carry((self._keys.everyone(),), letter)
         awaited.receivers = await call
+        if not awaited.receivers:
+            for id in tuple(awaited.waiting):
+                awaited.give_up(id)
 
     async def _tell(self, letter: Letter, awaited: _Awaited) -> None:
         told = tuple(awaited.waiting)

@@ -1,0 +1,55 @@
+"""A worker that sends every message back, for cases that can only be judged by an echo.
+
+All else is the product: the handshake, the connection, and the way of a command to it.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import jwt
+import pytest
+
+from dsock.command import MessageType, Send
+from dsock.report import Outcome
+from dsock.target import ToConnection
+from dsock.worker.connection import Connection
+from dsock.worker.worker import Worker
+from tests.support.cluster import JWT_SECRET, node_up
+
+LARGEST = 2**24
+"""Bytes of the largest message of any case."""
+
+
+class EchoWorker(Worker):
+    """What a client sends is sent to it: a command like any other."""
+
+    def received(self, connection: Connection, message: str | bytes) -> None:
+        super().received(connection, message)
+        text = isinstance(message, str)
+        type = MessageType.TEXT if text else MessageType.BINARY
+        body = message.encode() if isinstance(message, str) else message
+        self.submit(Send(ToConnection(connection.id), type, body), _ignore)
+
+
+@asynccontextmanager
+async def echo() -> AsyncIterator[str]:
+    """A node with such a worker; gives the URL at which anybody is let in."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("dsock.node.Worker", EchoWorker)
+        settings = {
+            "max_client_message_size": LARGEST,
+            # A case may send a thousand messages before it reads the first answer.
+            "send_buffer_limit": 2**28,
+            "compression_min_size": 1,
+            # Cases that last take a ping for an answer.
+            "ping_interval": 3600.0,
+        }
+        async with node_up("serve", **settings) as (_, address):
+            token = jwt.encode({"sub": "autobahn", "exp": int(time.time()) + 3600}, JWT_SECRET)
+            yield f"ws://{address}/connect?jwt={token}"
+
+
+def _ignore(_: Outcome) -> None: ...

@@ -1,0 +1,142 @@
+"""Promise 7 at full size: a worker with thousands of clients is killed, or told to stop."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+
+import pytest
+
+from tests.faults.killable import LEASE, cluster_of
+from tests.faults.support import keys
+from tests.support.cluster import Cluster
+from tests.support.eventually import eventually
+from tests.support.listener import Listener, by_jwt, listen, listeners
+from tests.support.redis_server import RedisServer
+from tests.support.wire import Wire, open_wire
+
+LOST, SAFE = 1000, 20
+
+BEAT, LOOK, REMOVAL = 1.0, 1.0, 2.0
+"""Seconds between two beats and between two looks at them; in which records are removed."""
+
+GONE_WITHIN = LEASE + 2 * LOOK + REMOVAL
+
+DRAINED = 5000
+DRAIN = 10.0
+
+REFUSED_WITHIN = 0.5
+"""Seconds from the signal to the first client that is sent elsewhere."""
+
+ENDS_WITHIN = 2.5
+"""Seconds from the last goodbye to the end of the process."""
+
+
+@pytest.mark.usefixtures("method")
+async def test_b25_b69_who_is_with_another_worker_misses_nothing_when_one_of_1000_is_killed(
+    redis: RedisServer,
+) -> None:
+    lost = [by_jwt(f"lost-{n}", "news", f"own-{n}", session="s") for n in range(LOST)]
+    safe = [by_jwt("safe", "news")] * SAFE
+    async with (
+        cluster_of(redis, 2) as (cluster, (doomed, _)),
+        listeners(cluster.workers[1], safe) as audience,
+    ):
+        # Before anybody else came: all that may be left.
+        worker = (await cluster.api.info(user="safe"))["connections"][0]["worker"]
+        others = {f"worker:{worker}", f"worker-records:{worker}"}
+        async with listeners(cluster.workers[0], lost):
+            sent = await cluster.api.send("0", channel="news")
+            assert sent.report["connections"] == LOST + SAFE
+            assert len(keys(redis)) > 4 * LOST
+            await doomed.kill()
+            loop = asyncio.get_running_loop()
+            killed = loop.time()
+            reports = [sent.report]
+            while reports[-1]["unanswered"] or len(reports) == 1:
+                sent = await cluster.api.send(str(len(reports)), channel="news")
+                assert (sent.status, sent.report["connections"]) == (200, SAFE)
+                reports.append(sent.report)
+                assert loop.time() - killed < GONE_WITHIN
+            # Its last beat was a beat ago, at most.
+            assert loop.time() - killed > LEASE - BEAT
+        assert {report["unanswered"] for report in reports[1:-1]} == {1}
+        assert reports[-1] == {"workers": 1, "connections": SAFE, "dropped": 0, "unanswered": 0}
+
+        def cleared() -> bool:
+            left = {key for key in keys(redis) if not key.startswith("conn:")} - others
+            return left == {
+                "workers",
+                *("user:safe", "user-workers:safe"),
+                *("channel:news", "channel-workers:news"),
+            }
+
+        await eventually(cleared, REMOVAL)
+        assert len([key for key in keys(redis) if key.startswith("conn:")]) == SAFE
+        with redis.client() as client:
+            assert client.smembers("channel-workers:news") == {worker}
+            assert client.scard("channel:news") == SAFE
+        told = [str(number) for number in range(len(reports))]
+        await eventually(lambda: all(len(one.messages) >= len(told) for one in audience))
+        assert all(one.messages == told for one in audience)
+
+
+@asynccontextmanager
+async def stalled(cluster: Cluster) -> AsyncIterator[Wire]:
+    """A client that has never read anything, and for whom much more waits than the systems
+    on both sides take in."""
+    query = by_jwt("stalled", "news")
+    async with open_wire(cluster.workers[0], query, 4096) as wire:
+        for _ in range(16):
+            sent = await cluster.api.send("x" * 2**20, user="stalled")
+            assert sent.report["connections"] == 1
+        yield wire
+
+
+async def knock(cluster: Cluster, until: asyncio.Future[int]) -> list[tuple[float, Listener]]:
+    """Connect again and again until nobody listens: when that was answered, and how."""
+    loop = asyncio.get_running_loop()
+    attempts = []
+    while not until.done():
+        with suppress(ConnectionRefusedError):
+            attempt = await listen(cluster.workers[0], by_jwt("late", "news"))
+            attempts.append((loop.time(), attempt))
+        await asyncio.wait((until,), timeout=0.1)
+    return attempts
+
+
+async def test_b40_b42_one_of_5000_that_is_told_to_stop_closes_them_evenly_and_ends_in_time(
+    redis: RedisServer,
+) -> None:
+    queries = [by_jwt(f"user-{n % 500}", "news", session=f"{n}") for n in range(DRAINED - 1)]
+    patience = {"send_buffer_limit": "64MiB", "send_timeout": "60s"}
+    async with (
+        cluster_of(redis, 1, drain_duration=f"{DRAIN}s", **patience) as (cluster, (leaving,)),
+        listeners(cluster.workers[0], queries) as crowd,
+        stalled(cluster),
+    ):
+        assert (await cluster.api.send("hi", channel="news")).report["connections"] == DRAINED
+        loop = asyncio.get_running_loop()
+        started = loop.time()
+        leaving.signal(signal.SIGTERM)
+        ended = asyncio.create_task(leaving.ended())
+        attempts = await knock(cluster, ended)
+        took = loop.time() - started
+        assert await ended == 0
+        assert keys(redis) == set()
+    # The stalled one may be the last who is told, and is cut off a second later.
+    assert 0.9 * DRAIN < took < DRAIN + ENDS_WITHIN
+    refused = [(when, one) for when, one in attempts if one.status != 101]
+    assert refused[0][0] - started < REFUSED_WITHIN
+    assert {one.error for _, one in refused} == {"SHUTTING_DOWN"}
+    assert attempts[-len(refused) :] == refused
+    let_in = [one for _, one in attempts if one.status == 101]
+    assert {(one.code, *one.messages) for one in crowd} == {(1012, "hi")}
+    assert {one.code for one in let_in} <= {1012}
+    closed = [one.ended.result() - started for one in crowd]
+    for tenth in range(10):
+        begin, end = tenth * DRAIN / 10, (tenth + 1) * DRAIN / 10
+        share = sum(begin <= when < end for when in closed) / len(crowd)
+        assert 0.05 < share < 0.15
