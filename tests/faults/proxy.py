@@ -163,11 +163,14 @@ class Proxy:
         coming: asyncio.Queue[tuple[float, bytes]] = asyncio.Queue(maxsize=64)
         passing = asyncio.create_task(self._pass_on(link, way, coming))
         try:
-            while data := await _read(reader):
+            while data := await reader.read(2**16):
                 link.subscribed |= way == "there" and SUBSCRIBES in data
                 await _put(coming, (self._due(way), data), passing)
             await _put(coming, (self._loop.time(), b""), passing)
             await passing
+        except OSError:
+            # Who resets a connection has given up what is still on its way.
+            link.reset()
         finally:
             passing.cancel()
 
@@ -248,13 +251,6 @@ async def _until(moment: float) -> None:
     left = moment - asyncio.get_running_loop().time()
     if left > 0:
         await asyncio.sleep(left)
-
-
-async def _read(reader: asyncio.StreamReader) -> bytes:
-    try:
-        return await reader.read(2**16)
-    except OSError:
-        return b""
 
 
 def _reset(writer: asyncio.StreamWriter) -> None:
