@@ -108,9 +108,14 @@ class RedisMembership:
 
     @property
     def ready(self) -> bool:
-        # After a pause it may have been declared gone without knowing yet.
-        has_lease = self._loop.time() - self._beat_at < self._lives.lease
-        return self.announced and has_lease and self._mailbox.hears
+        return self.announced and not self.may_be_gone and self._mailbox.hears
+
+    @property
+    def may_be_gone(self) -> bool:
+        """Whether its last beat is so long ago that it may have been declared gone without
+        knowing yet: who was logged out meanwhile would still be connected."""
+        silent = self._loop.time() - self._beat_at
+        return self._entered.is_set() and silent >= self._lives.lease
 
     @property
     def announced(self) -> bool:
@@ -246,8 +251,9 @@ class RedisMembership:
             await self._begin_anew()
             return
         # First of all it takes its place: should it die in the middle, it will be missed.
-        now = self._loop.time()
+        began = self._loop.time()
         await self._pipe.call("EVAL", scripts.BEAT, 1, self._keys.workers(), self.id, 1)
+        self._beat_at = began
         over, failures = self._connections(), self._ledger.failures
         connections = await self._ledger.write_anew()
         await self._write_worker()
@@ -257,7 +263,6 @@ class RedisMembership:
         if over != self._connections() or failures != self._ledger.failures:
             return  # Something was missed meanwhile: once more, then.
         self._announced_over = over
-        self._beat_at = now
         self._entered.set()
         log.info("announced", worker=self.id, connections=connections)
 
@@ -269,6 +274,7 @@ class RedisMembership:
         self._worker.lease_lost()
         self.id = str(uuid4())
         self._ledger.begin_anew(self.id)
+        self._beat_at = self._loop.time()
         self._mailbox.rebuild(self._channels())
         await self._reaper.remove(old)
 
