@@ -112,7 +112,7 @@ async def stand_still(server: RedisServer, cluster: Cluster, teller: Teller) -> 
     server.freeze()
     awake = loop.time() + FROZEN
     await eventually(lambda: none_ready(cluster), NOTICED)
-    teller.statuses.clear()
+    teller.answered.clear()
 
     async def is_no_refusal() -> bool:
         await teller.tell()
