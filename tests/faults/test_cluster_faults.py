@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from functools import partial
 
 import pytest
 from redis.crc import REDIS_CLUSTER_HASH_SLOTS as SLOTS
@@ -58,6 +59,10 @@ def settled(servers: ClusteredRedis) -> bool:
     """Whether the claims that were used have been tidied away."""
     there = keys(servers)
     return not any(key.startswith("claim") for key in there)
+
+
+def reached(statuses: Sequence[int], count: int) -> bool:
+    return len(statuses) >= count
 
 
 async def a_lost_master(servers: ClusteredRedis, what: str, frozen: bool) -> None:
@@ -137,9 +142,10 @@ async def test_4000_slots_may_move_under_load(servers: ClusteredRedis) -> None:
         async with teller.telling():
             senders = [asyncio.create_task(send(number)) for number in range(SENDERS)]
             for start in range(0, MOVED, TOGETHER):
-                part, sent = slots[start : start + TOGETHER], len(statuses)
+                enough = len(statuses) + MEANWHILE
+                part = slots[start : start + TOGETHER]
                 await asyncio.to_thread(servers.move_slots, part, source, target)
-                await eventually(lambda sent=sent: len(statuses) > sent + MEANWHILE)
+                await eventually(partial(reached, statuses, enough))
             for sender in senders:
                 sender.cancel()
         assert servers.owner(mailbox(cluster, 0)) is target

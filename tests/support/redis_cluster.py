@@ -153,7 +153,7 @@ class ClusteredRedis:
                 _set_slots(client, slots, "NODE", target_id)
 
 
-def _set_slots(client: redis.Redis, slots: Sequence[int], *state: str) -> None:
+def _set_slots(client: Any, slots: Sequence[int], *state: str) -> None:
     with client.pipeline(transaction=False) as pipeline:
         for slot in slots:
             pipeline.execute_command("CLUSTER", "SETSLOT", slot, *state)
