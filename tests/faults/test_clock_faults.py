@@ -24,7 +24,7 @@ APART = 300
 
 # Of an API and a worker; that of Redis is right: the middle one, the last, the first.
 pytestmark = pytest.mark.parametrize(
-    ("api", "worker"), [(APART, -APART), (-APART, -2 * APART), (2 * APART, APART)]
+    ("api", "worker"), [(-APART, APART), (-APART, -2 * APART), (APART, 2 * APART)]
 )
 
 LEASE = 3.0
