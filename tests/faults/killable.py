@@ -17,13 +17,13 @@ LEASE = 2.0
 
 @asynccontextmanager
 async def cluster_of(
-    server: RedisServer, workers: int, **options: str
+    server: RedisServer, workers: int, report_timeout: float = 0.3, **options: str
 ) -> AsyncIterator[tuple[Cluster, list[Process]]]:
     """An API in this process, and workers that can be killed."""
     given = {"redis_host": server.address, "worker_lease": f"{LEASE}s", **of_method(), **options}
     lease = parse_duration(given["worker_lease"])
     at: dict[str, Any] = {"redis_host": server.address, **of_method()}
-    api = node_up("api", **at, worker_lease=lease, report_timeout=0.3)
+    api = node_up("api", **at, worker_lease=lease, report_timeout=report_timeout)
     async with api as (node, address), processes(workers, "worker", **given) as started:
         caller = Caller(f"http://{address}")
         async with caller.http:

@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager, suppress
 
 import pytest
 
-from tests.faults.killable import LEASE, cluster_of
+from tests.faults.killable import cluster_of
 from tests.faults.support import keys
 from tests.support.cluster import Cluster
 from tests.support.eventually import eventually
@@ -17,7 +17,12 @@ from tests.support.listener import Listener, by_jwt, listen, listeners
 from tests.support.redis_server import RedisServer
 from tests.support.wire import Wire, open_wire
 
+PATIENT = 10.0
+"""Seconds within which a worker answers even on a slow machine."""
+
 LOST, SAFE = 1000, 20
+
+LEASE = 4.0
 
 BEAT, LOOK, REMOVAL = 1.0, 1.0, 2.0
 """Seconds between two beats and between two looks at them; in which records are removed."""
@@ -41,7 +46,7 @@ async def test_b25_b69_who_is_with_another_worker_misses_nothing_when_one_of_100
     lost = [by_jwt(f"lost-{n}", "news", f"own-{n}", session="s") for n in range(LOST)]
     safe = [by_jwt("safe", "news")] * SAFE
     async with (
-        cluster_of(redis, 2) as (cluster, (doomed, _)),
+        cluster_of(redis, 2, PATIENT, worker_lease=f"{LEASE}s") as (cluster, (doomed, _)),
         listeners(cluster.workers[1], safe) as audience,
     ):
         # Before anybody else came: all that may be left.
@@ -111,9 +116,12 @@ async def test_b40_b42_one_of_5000_that_is_told_to_stop_closes_them_evenly_and_e
     redis: RedisServer,
 ) -> None:
     queries = [by_jwt(f"user-{n % 500}", "news", session=f"{n}") for n in range(DRAINED - 1)]
-    patience = {"send_buffer_limit": "64MiB", "send_timeout": "60s"}
+    buffers = {"send_buffer_limit": "64MiB", "send_timeout": "60s"}
     async with (
-        cluster_of(redis, 1, drain_duration=f"{DRAIN}s", **patience) as (cluster, (leaving,)),
+        cluster_of(redis, 1, PATIENT, drain_duration=f"{DRAIN}s", **buffers) as (
+            cluster,
+            (leaving,),
+        ),
         listeners(cluster.workers[0], queries) as crowd,
         stalled(cluster),
     ):

@@ -15,12 +15,15 @@ from tests.support.cluster import Cluster
 from tests.support.eventually import eventually
 from tests.support.process import Process
 from tests.support.redis_server import RedisServer
-from tests.versions.conftest import LEASE, Mixed
+from tests.versions.conftest import APART, LEASE, Mixed
 
 GONE_WITHIN = LEASE + 4.0
 """The lease, two looks at the beats, and the removal of the records."""
 
-pytestmark = pytest.mark.asyncio(loop_scope="module")
+pytestmark = [
+    pytest.mark.asyncio(loop_scope="module"),
+    pytest.mark.parametrize("mixed", APART, ids=str, indirect=True, scope="module"),
+]
 
 COMMANDS = ("/channel/subscribe/sport", "/channel/unsubscribe/sport", "/disconnect")
 
