@@ -64,6 +64,12 @@ class RequestAnswered(NamedTuple):
     request_id: str
 
 
+class RequestRefused(NamedTuple):
+    """Something was refused, with this error code, before it was a whole request."""
+
+    code: str
+
+
 class PayloadDropped(NamedTuple):
     """Something arrived in a mailbox that no command can be read from."""
 
@@ -105,6 +111,7 @@ Event = (
     | CommandAnswered
     | MessageReceived
     | RequestAnswered
+    | RequestRefused
     | PayloadDropped
     | LettersMissed
     | BackendReached

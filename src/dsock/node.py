@@ -24,7 +24,7 @@ from dsock.api.handlers import Handlers
 from dsock.backends.base import Backend
 from dsock.backends.memory import MemoryBackend
 from dsock.errors import DsockError, NotReady, ShuttingDown, StartError
-from dsock.events import telling
+from dsock.events import RequestRefused, telling
 from dsock.http.app import application
 from dsock.http.health import internal_routes, ping_route
 from dsock.http.protocol import Rules
@@ -173,9 +173,9 @@ class Node:
         """Each socket and what answers there; where clients come in is last."""
         sockets = self._sockets
         if sockets.direct:
-            yield sockets.direct, [ping_route(), *self._direct_routes], Rules()
+            yield sockets.direct, [ping_route(), *self._direct_routes], self._inner_rules()
         if sockets.internal:
-            yield sockets.internal, [ping_route(), *self.internal_routes()], Rules()
+            yield sockets.internal, [ping_route(), *self.internal_routes()], self._inner_rules()
         yield sockets.public, self.routes(with_internal=not sockets.internal), self.rules()
 
     def routes(self, with_internal: bool) -> list[BaseRoute]:
@@ -203,9 +203,15 @@ class Node:
         return application(routes, self._notify)
 
     def rules(self) -> Rules:
+        """What a request may be where clients come in."""
+        rules = self._inner_rules()
         if not self.admission:
-            return Rules()
-        return Rules(on_upgrade=self._connect.on_upgrade, upgrade_paths=frozenset((CONNECT,)))
+            return rules
+        connect = self._connect.on_upgrade
+        return replace(rules, on_upgrade=connect, upgrade_paths=frozenset((CONNECT,)))
+
+    def _inner_rules(self) -> Rules:
+        return Rules(on_refused=lambda error: self._notify(RequestRefused(error.code)))
 
     async def drain(self) -> None:
         """Go on for `drain_delay`, then let nobody in, close the clients, and leave the

@@ -21,10 +21,12 @@ def origin_allowed(origin: str | None, allowed: Iterable[str]) -> bool:
 
 
 def _matches(origin: str, pattern: str) -> bool:
-    if pattern in ("*", origin):
+    if pattern == "*":
         return True
     scheme, wildcard, domain = pattern.partition("://*.")
-    if not wildcard or not origin.startswith(f"{scheme}://"):
+    if not wildcard:
+        return pattern == origin
+    if not origin.startswith(f"{scheme}://"):
         return False
     host = origin.removeprefix(f"{scheme}://")
     return host.endswith(f".{domain}") and bool(_LABELS.fullmatch(host.removesuffix(f".{domain}")))

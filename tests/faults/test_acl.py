@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from pathlib import Path
-from types import MappingProxyType
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -15,10 +13,9 @@ from tests.support.eventually import eventually
 from tests.support.process import processes
 from tests.support.redis_cluster import ClusteredRedis
 from tests.support.redis_server import RedisServer
+from tests.support.rights import PASSWORD, refused, rights
 from tests.support.sentinels import WatchedRedis
 
-DOCS = Path(__file__).parents[2] / "docs" / "operations.md"
-PASSWORD = "redis-password"
 LEASE = 2.0
 CLAIMS = 50
 """So many that the sets they enter are tidied."""
@@ -36,28 +33,10 @@ OWN = {"acl|setuser", "acl|log", "config|resetstat", "keys", "auth", "client|set
 """What these tests do themselves, and what everybody may."""
 
 
-def rights(prefix: str, db: int, other: Mapping[str, str] = MappingProxyType({})) -> list[str]:
-    """The line of the documentation for these options, with `other` words for some."""
-    lines = [line.split() for line in DOCS.read_text().splitlines() if line.startswith("ACL ")]
-    [line] = [line for line in lines if f"~{prefix or 'claim:'}*" in line]
-    line = [word for old in line for word in other.get(old, old).split()]
-    if not db:
-        return line
-    # What the page says about databases.
-    named = {"&workers": f"&workers:{db}", "&workers:channel": f"&workers:{db}:channel"}
-    return [*(named.get(word, word) for word in line), "+select"]
-
-
 @pytest.fixture
 def server() -> Iterator[RedisServer]:
     with RedisServer() as server:
         yield server
-
-
-def refused(redis: Any) -> list[tuple[str, str]]:
-    """What Redis has refused to anybody."""
-    entries: list[dict[str, str]] = redis.execute_command("ACL", "LOG")
-    return [(entry["reason"], entry["object"]) for entry in entries]
 
 
 def used(redis: Any) -> set[str]:

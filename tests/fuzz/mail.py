@@ -51,8 +51,5 @@ def _written(mail: Mail) -> bytes:
     worker, letters = mail
     return encode_letters(
         worker,
-        [
-            (encode(one), is_channel_action(one.command)) if one else (b"", False)
-            for one in letters
-        ],
+        [(encode(one), is_channel_action(one.command)) if one else (b"", False) for one in letters],
     )

@@ -14,6 +14,7 @@ from typing import Any, NoReturn
 from urllib.parse import unquote
 
 import httptools
+from uvicorn.protocols.http.flow_control import FlowControl
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from dsock.errors import (
@@ -25,11 +26,15 @@ from dsock.errors import (
     RequestTimeout,
 )
 from dsock.http.answers import failure, request_id
+from dsock.http.incoming import Incoming
 from dsock.http.joined import JoinedWrites
 from dsock.http.upgrade import Upgrade
 
 LINGER = 1.0
 """Seconds for which a refused client may go on sending, so that it can read the answer."""
+
+PIECE = 4096
+"""Bytes that are read at once: of the shortest requests some 120."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,10 +51,25 @@ class Rules:
     """Without progress."""
     max_unread: int = 16 * 1024 * 1024
     """Of a body that was answered before it had all come."""
+    on_refused: Callable[[DsockError], None] | None = None
+    """Told of what is refused before there is a whole request."""
 
 
 class _Refused(Exception):
     """Stops the parser from inside one of its callbacks."""
+
+
+class _Flow(FlowControl):
+    """uvicorn's switch for reading, which lets what has come in already go first."""
+
+    def __init__(self, transport: asyncio.Transport, read_on: Callable[[], None]) -> None:
+        super().__init__(transport)
+        self._read_on = read_on
+
+    def resume_reading(self) -> None:
+        if self.read_paused:
+            self.read_paused = False
+            self._read_on()
 
 
 class HttpProtocol(HttpToolsProtocol):
@@ -57,12 +77,16 @@ class HttpProtocol(HttpToolsProtocol):
 
     `_in_head`: the next bytes belong to a request line or headers. `_parts` counts heads,
     pieces of bodies and ends of bodies; `_partless` the bytes since the last of them: of a
-    head, or of trailers, that does not end. `_deadline`: when patience ends.
+    head, or of trailers, that does not end. `_deadline`: when patience ends. `_aside`: what
+    has come in and waits for its turn; meanwhile nothing is taken from the transport.
     """
 
-    def __init__(self, *args: Any, rules: Rules, **kwargs: Any) -> None:
+    def __init__(self, *args: Any, rules: Rules, incoming: Incoming, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._rules = rules
+        self._incoming = incoming
+        self._aside: bytearray | None = None
+        self._queued = False
         self._in_head = True
         self._parts = 0
         self._partless = 0
@@ -77,6 +101,7 @@ class HttpProtocol(HttpToolsProtocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
         self.transport = self._joined = JoinedWrites(transport, self.loop)
+        self.flow = _Flow(transport, self._read_on)
         self._deadline = self.loop.time() + self._rules.header_timeout
 
     def data_received(self, data: bytes) -> None:
@@ -85,9 +110,38 @@ class HttpProtocol(HttpToolsProtocol):
         self._unset_keepalive_if_required()
         if self._in_head and self._deadline is None:
             self._deadline = self.loop.time() + self._rules.header_timeout
-        left: bytes | None = data
-        while left is not None:
-            left = self._feed(left)
+        if len(data) <= PIECE and self._aside is None:
+            self._read(data)
+            return
+        self._joined.raw.pause_reading()
+        if self._aside is None:
+            self._aside = bytearray()
+        self._aside += data
+        self._read_on()
+
+    def read_piece(self) -> bool:
+        """Read the next of what was put aside; says whether there is more, and it is wanted."""
+        aside = self._aside
+        self._queued = False
+        if aside is None or self._full:
+            return False
+        piece = bytes(aside[:PIECE])
+        del aside[:PIECE]
+        self._read(piece)
+        if not aside:
+            self._aside = None
+            self._read_on()
+        elif self._aside is not None and not self._full:
+            self._queued = True
+        return self._queued
+
+    def on_response_complete(self) -> None:
+        super().on_response_complete()
+        self._read_on()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._aside = None
+        super().connection_lost(exc)
 
     def eof_received(self) -> None:
         # The transport closes behind this, and what is answered is to leave before.
@@ -101,13 +155,32 @@ class HttpProtocol(HttpToolsProtocol):
             self._refuse(RequestTimeout())
         elif self.cycle.response_complete:
             self.transport.close()
-        elif self.flow.read_paused:
+        elif self._full or self._aside is not None:
             # It is we who do not read.
             self._deadline = now + self._rules.body_timeout
         else:
             self._refuse(RequestTimeout())
 
+    @property
+    def _full(self) -> bool:
+        # uvicorn would read on after the first of many answers, and pile up requests.
+        return self.flow.read_paused or bool(self.pipeline)
+
+    def _read_on(self) -> None:
+        if self._full:
+            return
+        if self._aside is None:
+            self._joined.raw.resume_reading()
+        elif not self._queued:
+            self._queued = True
+            self._incoming.add(self)
+
     # --- the parser ----------------------------------------------------------------------
+
+    def _read(self, data: bytes) -> None:
+        left: bytes | None = data
+        while left is not None:
+            left = self._feed(left)
 
     def _feed(self, data: bytes) -> bytes | None:
         # Returns what has to be fed again, to a fresh parser.
@@ -161,12 +234,13 @@ class HttpProtocol(HttpToolsProtocol):
 
     def on_body(self, body: bytes) -> None:
         self._parts += 1
-        self._deadline = self.loop.time() + self._rules.body_timeout
         if self.cycle.response_complete:
+            # Nobody needs it any more: what is left of its time is all that it gets.
             self._unread += len(body)
             if self._unread > self._rules.max_unread:
                 self.transport.close()
             return
+        self._deadline = self.loop.time() + self._rules.body_timeout
         super().on_body(body)
 
     def on_message_complete(self) -> None:
@@ -199,7 +273,7 @@ class HttpProtocol(HttpToolsProtocol):
             or not self._is_websocket(method)
         ):
             return self._without_upgrade(method) + rest
-        if rest:
+        if rest or self._aside:
             # Nobody may speak before the 101; what does may be another request in disguise.
             self._refuse(InvalidHandshake())
             return None
@@ -261,7 +335,9 @@ class HttpProtocol(HttpToolsProtocol):
     def _refuse(self, error: DsockError) -> None:
         """Answer, unless an earlier request still waits for its own answer; and hang up."""
         self._refused = True
-        self._deadline = None
+        self._deadline = self._aside = None
+        if self._rules.on_refused:
+            self._rules.on_refused(error)
         in_progress = self.cycle is not None and not self.cycle.response_complete
         started = in_progress and self.cycle.response_started
         # A request whose own body does not come is this one; an earlier one is not.
@@ -271,11 +347,14 @@ class HttpProtocol(HttpToolsProtocol):
         if in_progress:
             self.cycle.disconnected = True
             self.cycle.message_event.set()
-        given = dict(self.headers or ()).get(b"x-request-id", b"").decode("latin-1")
-        self.transport.write(failure(error, request_id(given)).as_http(close=True))
+        # Of a request that was answered before all of its body had come, this is the rest: a
+        # second answer to it would be taken for that to the next (RFC 9112, section 9.3).
+        if self.cycle is None or in_progress or self._in_head:
+            given = dict(self.headers or ()).get(b"x-request-id", b"").decode("latin-1")
+            self.transport.write(failure(error, request_id(given)).as_http(close=True))
         if self.transport.can_write_eof():
             self.transport.write_eof()
-            self.flow.resume_reading()
+            self._joined.raw.resume_reading()
             self.loop.call_later(LINGER, self.transport.abort)
         else:
             self.transport.close()

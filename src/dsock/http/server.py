@@ -18,6 +18,7 @@ from typing import Any
 import uvicorn
 
 from dsock.errors import StartError
+from dsock.http.incoming import Incoming
 from dsock.http.protocol import HttpProtocol, Rules
 
 BACKLOG = 4096
@@ -119,7 +120,7 @@ async def serving(app: Any, sock: socket.socket, rules: Rules) -> AsyncIterator[
     are under way are finished."""
     config = uvicorn.Config(
         app,
-        http=functools.partial(HttpProtocol, rules=rules),  # type: ignore[arg-type]
+        http=functools.partial(HttpProtocol, rules=rules, incoming=Incoming()),  # type: ignore[arg-type]
         ws="none",
         lifespan="off",
         loop="none",

@@ -38,6 +38,7 @@ class Metrics:
         self._opened = counter("connections_opened", "Clients that were let in")
         self._closed = counter("connections_closed", "Open connections that left", "reason")
         self._refused = counter("connects_refused", "Clients that were not let in", "code")
+        self._broken = counter("requests_refused", "Refused before they were whole", "code")
         self._delivered = counter("deliveries", "Messages or moves applied to connections")
         self._dropped = counter("drops", "Messages refused by clients that were too slow")
         self._commands = counter("commands", "Commands answered by the API", "verb")
@@ -95,6 +96,7 @@ class Metrics:
             events.CommandAnswered: self._command_answered,
             events.MessageReceived: self._message_received,
             events.RequestAnswered: self._request_answered,
+            events.RequestRefused: lambda event: self._broken.labels(event.code).inc(),
             events.PayloadDropped: lambda _: self._unreadable.inc(),
             events.LettersMissed: lambda event: self._missed.inc(event.letters),
             events.BackendReached: lambda event: self._reach(event.reached),

@@ -77,8 +77,9 @@ class Admission:
         nothing of the client is left behind."""
         self._membership()
         key = _handshake_key(upgrade)
-        origins = upgrade.header(b"origin")
-        if not origin_allowed(origins[0] if origins else None, self._policy.allowed_origins):
+        # No browser sends two; of whoever does, none may be a page that is not allowed.
+        origins: Sequence[str | None] = upgrade.header(b"origin") or (None,)
+        if not all(origin_allowed(one, self._policy.allowed_origins) for one in origins):
             raise OriginRefused
         protocols = upgrade.tokens(b"sec-websocket-protocol")
         protocol = select_protocol(protocols)

@@ -17,11 +17,15 @@ from websockets.protocol import OPEN, Side
 from websockets.protocol import Protocol as FrameReader
 
 from dsock.close import Goodbye
+from dsock.http.incoming import Incoming
 
 CLOSE_TIMEOUT = 0.9
 """Seconds after a close frame until the socket is cut, whatever the peer does."""
 
 PING = Frame(Opcode.PING, b"").serialize(mask=False)
+
+PIECE = 512
+"""Bytes that are read at once: of the smallest frames some 80, which take under 0.5 ms."""
 
 _PONG_SIZE = 6
 _PONG = b"\x8a\x80"
@@ -48,6 +52,7 @@ class Owner(Protocol):
 
     send_buffer_limit: int
     max_client_message_size: int
+    incoming: Incoming
 
     def left(self, connection: Connection) -> None:
         """The connection is no longer open or pending. Called once."""
@@ -75,8 +80,10 @@ class Connection(asyncio.Protocol):
         "_inflate_bits",
         "_message",
         "_owner",
+        "_queued",
         "_reader",
         "_text",
+        "_unread",
         "_waiting_size",
         "channels",
         "deflates",
@@ -128,6 +135,8 @@ class Connection(asyncio.Protocol):
         self._reader: FrameReader | None = None
         self._message: bytearray | None = None
         self._text = False
+        self._unread: bytearray | None = None
+        self._queued = False
         self._closing: asyncio.TimerHandle | None = None
 
     # --- what the worker does ------------------------------------------------------------
@@ -195,15 +204,44 @@ class Connection(asyncio.Protocol):
             self._flush(reader)
         self._closing = asyncio.get_running_loop().call_later(CLOSE_TIMEOUT, self.transport.abort)
         # Reading may have stopped with writing; the answer to the close frame is to be read.
-        self.transport.resume_reading()
+        self._read_on()
 
     # --- what the transport says ---------------------------------------------------------
 
     def data_received(self, data: bytes) -> None:
+        if len(data) <= PIECE and self._unread is None:
+            self._read(data)
+            return
+        # Nothing more is taken in before this is read.
+        self.transport.pause_reading()
+        if self._unread is None:
+            self._unread = bytearray()
+        self._unread += data
+        self._read_on()
+
+    def read_piece(self) -> bool:
+        """Read the next of what has come in; says whether there is more, and it is wanted."""
+        unread = self._unread
+        if unread is None or self.transport.is_closing():
+            self._unread, self._queued = None, False
+            return False
+        piece = bytes(unread[:PIECE])
+        del unread[:PIECE]
+        self._read(piece)
+        # Who does not read gets no more answers to its pings either.
+        self._queued = wanted = self.flowing or self.goodbye is not None
+        if not unread:
+            self._unread, self._queued = None, False
+            if wanted:
+                self.transport.resume_reading()
+        return self._queued
+
+    def _read(self, data: bytes) -> None:
         if self._reader is None and len(data) == _PONG_SIZE and data.startswith(_PONG):
             self._heard(Opcode.PONG)
             return
         reader = self._ensure_reader()
+        is_over = self.goodbye is not None
         reader.receive_data(data)
         for frame in reader.events_received():
             if isinstance(frame, Frame):
@@ -213,7 +251,7 @@ class Connection(asyncio.Protocol):
             self._closing = asyncio.get_running_loop().call_later(
                 CLOSE_TIMEOUT, self.transport.abort
             )
-        self._flush(reader)
+        self._flush(reader, only_end=is_over)
 
     def pause_writing(self) -> None:
         self.flowing = False
@@ -223,12 +261,13 @@ class Connection(asyncio.Protocol):
     def resume_writing(self) -> None:
         if self.goodbye is None:
             self.flowing = True
-            self.transport.resume_reading()
+            self._read_on()
 
     def connection_lost(self, exc: Exception | None) -> None:
         if self._closing is not None:
             self._closing.cancel()
             self._closing = None
+        self._unread = None
         self._leave(Goodbye.CLIENT_LEFT)
         self._owner.gone(self)
 
@@ -245,6 +284,14 @@ class Connection(asyncio.Protocol):
             self.outbox.clear()
             self._owner.left(self)
 
+    def _read_on(self) -> None:
+        # What has come in already goes first.
+        if self._unread is None:
+            self.transport.resume_reading()
+        elif not self._queued:
+            self._queued = True
+            self._owner.incoming.add(self)
+
     def _ensure_reader(self) -> FrameReader:
         reader = self._reader
         if reader is None:
@@ -255,12 +302,15 @@ class Connection(asyncio.Protocol):
                 reader.extensions = [PerMessageDeflate(True, True, self._inflate_bits, 15)]
         return reader
 
-    def _flush(self, reader: FrameReader) -> None:
-        for data in reader.data_to_send():
-            if data:
-                self.transport.write(data)
-            else:
-                self.transport.close()
+    def _flush(self, reader: FrameReader, only_end: bool = False) -> None:
+        parts = reader.data_to_send()
+        if not parts:
+            return
+        # Behind a goodbye no ping is answered: who sends them may read nothing.
+        if not only_end and (data := b"".join(parts)):
+            self.transport.write(data)
+        if not parts[-1]:  # which stands for the end
+            self.transport.close()
 
     def _frame_received(self, frame: Frame) -> None:
         if self.goodbye is not None:

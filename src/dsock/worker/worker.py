@@ -18,6 +18,7 @@ from dsock.events import (
     MessageReceived,
     Notify,
 )
+from dsock.http.incoming import Incoming
 from dsock.report import Outcome
 from dsock.target import Target
 from dsock.worker.connection import Connection
@@ -58,6 +59,7 @@ class Worker:
             ping_timeout=ping_timeout,
             send_timeout=send_timeout,
         )
+        self.incoming = Incoming()
         self._notify = notify
         self._loop = asyncio.get_running_loop()
         self._outgoing = Outgoing()

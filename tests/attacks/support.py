@@ -1,0 +1,205 @@
+"""A node under attack, seen from outside: its memory, files and metrics, and how long others
+have to wait meanwhile."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import re
+import sys
+import time
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
+from contextlib import (
+    AbstractAsyncContextManager,
+    AsyncExitStack,
+    asynccontextmanager,
+    suppress,
+)
+from pathlib import Path
+
+import jwt
+
+from tests.support.cluster import JWT_SECRET, TOKEN, Caller
+from tests.support.process import Process, process
+from tests.support.wire import Wire, dial, open_wire, request
+
+HASTY = (sys.executable, str(Path(__file__).with_name("hasty.py")))
+"""`dsock` with little patience."""
+
+SECONDS = 1.0
+"""How long a flood lasts."""
+
+ROUNDS = 300
+"""Round trips that a figure is made of."""
+
+BUDGET = 0.1
+"""Seconds by which an attack on a node may delay others at the 0.99 quantile."""
+
+MB = 2**20
+
+
+class Victim:
+    """A node, or an API and a worker, as processes of their own."""
+
+    def __init__(self, api: Process, worker: Process, apis: str, workers: str) -> None:
+        self.processes = {"api": api, "worker": worker}
+        self.addresses = {"api": apis, "worker": workers}
+        self.api = Caller(f"http://{apis}")
+
+    @property
+    def address(self) -> str:
+        """Where clients connect."""
+        return self.addresses["worker"]
+
+    @property
+    def pid(self) -> int:
+        """Of the worker."""
+        return self.processes["worker"].pid
+
+    async def credential(self, user: str) -> str:
+        return f"claim={await self.api.claim(user)}"
+
+    def knock(
+        self, receive_buffer: int = 0, /, **headers: str
+    ) -> AbstractAsyncContextManager[Wire]:
+        """A client more, with its 101."""
+        return open_wire(self.address, f"jwt={_jwt()}", receive_buffer, **headers)
+
+    async def count(self, series: str, role: str = "worker") -> float:
+        """A number from the `/metrics` of a process; 0 for what has not happened yet."""
+        async with dial(self.addresses[role]) as wire:
+            await wire.send(request("GET", "/metrics", connection="close"))
+            text = (await wire.end()).decode()
+        found = re.search(rf"^{re.escape(series)} (\S+)$", text, re.MULTILINE)
+        return float(found[1]) if found else 0.0
+
+
+def _jwt() -> str:
+    return jwt.encode({"sub": "attacker", "exp": int(time.time()) + 3600}, JWT_SECRET)
+
+
+@asynccontextmanager
+async def victim(command: Sequence[str] = HASTY, **options: str) -> AsyncIterator[Victim]:
+    """One node that is all. It sends nobody a ping, and cuts off who reads nothing for 3 s."""
+    settings = {"ping_interval": "1h", "send_timeout": "3s", **options}
+    async with process("serve", command=command, **settings) as node:
+        address = await node.listening()
+        one = Victim(node, node, address, address)
+        async with one.api.http:
+            yield one
+
+
+# --- memory and files --------------------------------------------------------------------
+
+
+class Memory:
+    """`grown`, in bytes: by how much a process was larger at most than before."""
+
+    def __init__(self, pid: int) -> None:
+        self._pid = pid
+        self._before = _figure(pid, "VmRSS")
+        # From now on the peak is a new one (proc(5), clear_refs).
+        Path(f"/proc/{pid}/clear_refs").write_text("5")
+
+    @property
+    def grown(self) -> int:
+        return _figure(self._pid, "VmHWM") - self._before
+
+
+def _figure(pid: int, name: str) -> int:
+    status = Path(f"/proc/{pid}/status").read_text()
+    [line] = [line for line in status.splitlines() if line.startswith(f"{name}:")]
+    return int(line.split()[1]) * 1024
+
+
+def files(pid: int) -> int:
+    """How many files a process has open."""
+    return len(os.listdir(f"/proc/{pid}/fd"))
+
+
+def cpu(pid: int) -> float:
+    """Seconds of CPU that a process has used."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+# --- others ------------------------------------------------------------------------------
+
+
+class Bystander:
+    """A client that behaves, and the back end that sends to it."""
+
+    def __init__(self, victim: Victim, user: str, wire: Wire, caller: Wire) -> None:
+        self._wire = wire
+        self._caller = caller
+        self._send = request("POST", f"/send?user={user}&type=text&token={TOKEN}", b"still there?")
+
+    async def round(self) -> float:
+        """Seconds until a message was received and its call answered."""
+        start = time.perf_counter()
+        await self._caller.send(self._send)
+        assert (await self._wire.frame()).body == b"still there?"
+        assert (await self._caller.response()).json["report"]["connections"] == 1
+        return time.perf_counter() - start
+
+    async def p99(self, rounds: int = ROUNDS) -> float:
+        """The 0.99 quantile of so many round trips, in seconds."""
+        times = sorted([await self.round() for _ in range(rounds)])
+        return times[rounds * 99 // 100]
+
+    async def p99_during(self, attack: Coroutine[None, None, object]) -> float:
+        """The same, of as many as there are while the attack goes on."""
+        task = asyncio.create_task(attack)
+        times = [await self.round()]
+        while not task.done():
+            times.append(await self.round())
+        await task
+        return sorted(times)[len(times) * 99 // 100]
+
+
+@asynccontextmanager
+async def bystander(victim: Victim, user: str) -> AsyncIterator[Bystander]:
+    async with (
+        open_wire(victim.address, await victim.credential(user)) as wire,
+        dial(victim.addresses["api"]) as caller,
+    ):
+        yield Bystander(victim, user, wire, caller)
+
+
+# --- attackers ---------------------------------------------------------------------------
+
+
+@asynccontextmanager
+async def crowd(address: str, count: int, *parts: bytes) -> AsyncIterator[list[Wire]]:
+    """So many connections at once that have sent this, and hold on to it."""
+    async with AsyncExitStack() as stack:
+        wires = []
+        for _ in range(count):
+            wires.append(await stack.enter_async_context(dial(address)))
+            with suppress(ConnectionError):
+                await wires[-1].send(*parts)
+        yield wires
+
+
+async def pour(wire: Wire, *parts: bytes) -> None:
+    """Send, as fast as the other side takes it, until it hangs up."""
+    with suppress(ConnectionError):
+        for part in parts:
+            await wire.send(part)
+
+
+async def flood(
+    connect: Callable[[], AbstractAsyncContextManager[Wire]], data: bytes, seconds: float = SECONDS
+) -> float:
+    """Send this again and again, over a new connection whenever one ends; how long, in
+    seconds."""
+    loop = asyncio.get_running_loop()
+    start = loop.time()
+    with suppress(TimeoutError):
+        async with asyncio.timeout(seconds):
+            while True:
+                async with connect() as wire:
+                    with suppress(ConnectionError):
+                        while True:
+                            await wire.send(data)
+    return loop.time() - start
