@@ -17,11 +17,12 @@ LEASE = 2.0
 
 @asynccontextmanager
 async def cluster_of(
-    server: RedisServer, workers: int, report_timeout: float = 0.3, **options: str
+    server: RedisServer, workers: int, **options: str
 ) -> AsyncIterator[tuple[Cluster, list[Process]]]:
     """An API in this process, and workers that can be killed."""
     given = {"redis_host": server.address, "worker_lease": f"{LEASE}s", **of_method(), **options}
     lease = parse_duration(given["worker_lease"])
+    report_timeout = parse_duration(options.get("report_timeout", "300ms"))
     at: dict[str, Any] = {"redis_host": server.address, **of_method()}
     api = node_up("api", **at, worker_lease=lease, report_timeout=report_timeout)
     async with api as (node, address), processes(workers, "worker", **given) as started:

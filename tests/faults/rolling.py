@@ -98,7 +98,7 @@ class BackEnd:
                 await self.call("POST", "/channel/subscribe/sport", user=f"user-{user}")
                 await self.call("GET", "/info", user=f"user-{user}")
                 await self.call("POST", "/channel/unsubscribe/sport", user=f"user-{user}")
-                await asyncio.sleep(0.02)
+                await asyncio.sleep(0.05)
 
     async def close(self) -> None:
         for caller in self._callers.values():

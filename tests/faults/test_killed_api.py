@@ -74,7 +74,7 @@ class Backend:
 
 
 @pytest.mark.parametrize("seed", [1, 2])
-async def test_b19_nothing_comes_twice_or_out_of_order_when_an_api_is_killed_in_mid_send(
+async def test_nothing_comes_twice_or_out_of_order_when_an_api_is_killed_in_mid_send(
     redis: RedisServer, seed: int
 ) -> None:
     options = {"redis_host": redis.address, "token": TOKEN, "report_timeout": "10s"}

@@ -16,12 +16,12 @@ from tests.support.eventually import eventually
 from tests.support.process import Process, process
 from tests.support.redis_server import RedisServer
 
-VISITORS, PASSERS_BY = 300, 20
+VISITORS, PASSERS_BY = 200, 20
 
 AWAY = 5.0
 """Seconds that a client is away, at most, but for one in a hundred."""
 
-DRAIN = {"drain_delay": "2s", "drain_duration": "2s"}
+DRAIN = {"drain_delay": "2s", "drain_duration": "3s"}
 """The delay is longer than the balancer needs to see that a node is not ready."""
 
 

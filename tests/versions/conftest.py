@@ -38,6 +38,11 @@ APART = _mixtures(("last", "last"), ("this", "this")) + _mixtures(
 )
 """The halves of the cluster are of different versions."""
 
+ALIKE = _mixtures(("last", "last"), ("last", "last")) + _mixtures(
+    ("this", "this"), ("this", "this")
+)
+"""All are of one version: for what they make of a stranger."""
+
 MIXTURES = APART + _mixtures(("last", "this"), ("this", "last"))
 """And in the end a cluster that has some of each of everything, as in the middle of an upgrade."""
 
@@ -45,7 +50,7 @@ MIXTURES = APART + _mixtures(("last", "this"), ("this", "last"))
 class Mixed(NamedTuple):
     cluster: Cluster
     another_worker: Callable[[], AbstractAsyncContextManager[Process]]
-    """Starts one more, of the same version as the first."""
+    """Starts one more, of the version that the first is not."""
 
 
 @pytest.fixture(scope="session")
@@ -59,6 +64,7 @@ async def mixed(
 ) -> AsyncIterator[Mixed]:
     """Two APIs and two workers, which stay up for all tests of a module."""
     mixture: Mixture = request.param
+    stranger: Version = "last" if mixture.workers[0] == "this" else "this"
     redis_session.empty()
     options = {
         "redis_host": redis_session.address,
@@ -81,7 +87,7 @@ async def mixed(
             await enter(caller.http)
         addresses = [await one.listening() for one in workers]
         cluster = Cluster(mixture.method, callers, addresses, [])
-        yield Mixed(cluster, lambda: started("worker", mixture.workers[0]))
+        yield Mixed(cluster, lambda: started("worker", stranger))
 
 
 @pytest_asyncio.fixture(loop_scope="module")
