@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Sequence
 from typing import Any
 
+from dsock.http.incoming import Incoming, Reader
 from dsock.worker.connection import Connection
 from tests.fuzz.rfc6455 import CLOSE, INVALID_DATA, PONG, Expected, Server
 
@@ -49,6 +50,14 @@ class Paper(asyncio.Transport):
     def resume_reading(self) -> None: ...
 
 
+class AtOnce(Incoming):
+    """Leaves nothing for a later turn."""
+
+    def add(self, reader: Reader) -> None:
+        while reader.read_piece():
+            pass
+
+
 class Witness:
     """Owns one connection, and counts what it is told."""
 
@@ -56,6 +65,7 @@ class Witness:
 
     def __init__(self, limit: int) -> None:
         self.max_client_message_size = limit
+        self.incoming: Incoming = AtOnce()
         self.messages: list[str | bytes] = []
         self.pings_and_pongs = self.times_left = self.times_gone = 0
 
