@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import hmac
-from collections.abc import Iterator
 from contextlib import suppress
+from urllib.parse import quote
 
 import pytest
 from starlette.requests import Request
@@ -34,7 +34,7 @@ GUESSES = [
 
 
 @pytest.fixture
-def compared(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[tuple[bytes, bytes]]]:
+def compared(monkeypatch: pytest.MonkeyPatch) -> list[tuple[bytes, bytes]]:
     """What was compared in constant time: `hmac.compare_digest` takes as long as its second
     argument is long, wherever the first differs and however long that is."""
     pairs: list[tuple[bytes, bytes]] = []
@@ -44,7 +44,7 @@ def compared(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[tuple[bytes, byte
         return hmac.compare_digest(one, other)
 
     monkeypatch.setattr(module, "hmac", _Hmac(compare))
-    yield pairs
+    return pairs
 
 
 class _Hmac:
@@ -61,15 +61,13 @@ def shown(query: bytes = b"", authorization: bytes = b"") -> Request:
 def test_every_guess_is_compared_in_constant_time_with_every_token(
     compared: list[tuple[bytes, bytes]], guess: str
 ) -> None:
-    for one in (
-        shown(b"token=" + guess.encode()),
-        shown(authorization=b"bearer " + guess.encode()),
-    ):
+    said = guess.encode()
+    for one in (shown(b"token=" + said), shown(authorization=b"bearer " + said)):
         compared.clear()
         with suppress(InvalidAuthorization):
             require_token(one, TOKENS)
         # Also those behind one that was right.
-        assert compared == [(guess.encode(), token) for token in TOKENS]
+        assert compared == [(said, token) for token in TOKENS]
 
 
 def test_nothing_but_that_comparison_decides(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -83,12 +81,12 @@ def test_nothing_but_that_comparison_decides(monkeypatch: pytest.MonkeyPatch) ->
 async def test_every_wrong_guess_is_answered_alike(node: Cluster) -> None:
     answers = set()
     async with dial(node.workers[0]) as wire:
-        for guess in [guess for guess in GUESSES if guess != TOKEN]:
-            target = (
-                f"/send?type=text&user=u&token={guess.encode().hex() if guess > '~' else guess}"
-            )
+        for guess in GUESSES:
+            if guess == TOKEN:
+                continue
+            target = f"/send?type=text&user=u&token={quote(guess)}"
             await wire.send(request("POST", target, b"x", x_request_id="the-same"))
             response = await wire.response()
             headers = {name: text for name, text in response.headers.items() if name != "date"}
             answers.add((response.status, response.body, tuple(sorted(headers.items()))))
-    assert len(answers) == 1
+    assert [status for status, *_ in answers] == [401]
