@@ -5,7 +5,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-valkey test-pythons check bench conformance fuzz soak proto lock release clean
+.PHONY: help run test test-valkey test-pythons check bench conformance fuzz nemesis soak proto lock release clean
 
 help: ## Show this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | sort
@@ -28,6 +28,10 @@ test-pythons: ## Run all tests on every Python that is here (about 19 min for ea
 	@scripts/install-test-tools
 	$(PYTHON) -m scripts.release.suite $(ARGS)
 
+nemesis: .venv/.ready ## Break a system by chance while it is used (ARGS="--seed 7 --minutes 30")
+	@scripts/install-test-tools
+	@$(BIN)/python -m tests.faults.nemesis $(or $(ARGS),--minutes 5)
+
 check: .venv/.ready ## Lint, format and types
 	$(BIN)/ruff check src tests scripts bench
 	$(BIN)/ruff format --check src tests scripts bench
@@ -41,6 +45,10 @@ bench: .venv/.ready ## Measure speed, latency and memory against floors (10 min;
 
 conformance: .venv/.ready ## Ask all Autobahn cases (3 min; `make test` asks the quick ones)
 	@$(BIN)/python -m tests.conformance
+
+fuzz: .venv/.ready ## Look for bytes that break something (4 x 60 s; ARGS="frames --seconds 600")
+	$(BIN)/pip install -q --target .venv/fuzz --upgrade atheris
+	PYTHONPATH=.venv/fuzz $(BIN)/python -m tests.fuzz $(ARGS)
 
 proto: ## Make the Python code of the wire format anew
 	$(PYTHON) -m venv --clear .venv/proto

@@ -40,6 +40,7 @@ def breaches(ledger: Ledger) -> list[Breach]:
     """All that must not be, in the order of time."""
     history = _History(ledger)
     checks = (
+        history.admissions,
         history.strangers,
         history.doubles,
         history.inversions,
@@ -67,6 +68,16 @@ class _History:
         for move in sorted(ledger.moved, key=lambda move: move.answer.began):
             self._moves[move.channel, move.target].append(move)
 
+    def admissions(self) -> Iterator[Breach]:
+        """Promise 2: a claim admits one client."""
+        admitted: dict[str, Client] = {}
+        for client in self._ledger.clients:
+            if client.claim and client.opened < inf:
+                first = admitted.setdefault(client.claim, client)
+                if first is not client:
+                    text = f"{client.name} and {first.name} came in with one claim"
+                    yield Breach("admission", text, client.opened, client)
+
     def strangers(self) -> Iterator[Breach]:
         """Promise 5: nobody gets another's, nor what was never sent."""
         for client in self._ledger.clients:
@@ -88,12 +99,14 @@ class _History:
                 seen.add(message)
 
     def inversions(self) -> Iterator[Breach]:
-        """Promise 5: what one sender sends arrives in its order."""
+        """Promise 5: what one sender sends arrives in its order. What failed may have
+        happened all the same (promise 6), and that while the next was under way already."""
         for client in self._ledger.clients:
             last: dict[str, int] = {}
-            for at, (sender, number) in client.received:
-                if number < (before := last.get(sender, -1)):
-                    text = f"{client.name} got {sender}/{number} after {sender}/{before}"
+            for at, message in client.received:
+                sender, number = message
+                if number < (before := last.get(sender, -1)) and not self._came_late(message, at):
+                    text = f"{client.name} got {message} after {sender}/{before}"
                     yield Breach("inversion", text, at, client)
                 last[sender] = max(before, number)
 
@@ -255,10 +268,14 @@ class _History:
 
     # --- when ----------------------------------------------------------------------------
 
-    def _may_come_late(self, move: Moved, moment: float) -> bool:
+    def _came_late(self, message: Message, moment: float) -> bool:
+        one = self._sent.get(message)
+        return one is not None and self._may_come_late(one, moment)
+
+    def _may_come_late(self, one: Moved | Sent, moment: float) -> bool:
         """Whether a call that failed may still be carried out at this moment: as long as
         what made it fail lasts."""
-        window = None if move.answer.heard else self._window(move.answer)
+        window = None if one.answer.heard else self._window(one.answer)
         return window is not None and moment <= window.ended
 
     def _window(self, answer: Answer) -> Window | None:

@@ -35,6 +35,8 @@ class Client:
     """Those of its claim."""
     worker: str = ""
     """Where it connects to."""
+    claim: str = ""
+    """The id of the claim it comes with."""
     claimed: float = -inf
     """When it was given its claim."""
     opened: float = inf

@@ -99,24 +99,38 @@ class Load:
         while not self._left.is_set():
             name = f"k{next(self._names)}"
             channels = frozenset(one for one in OF_CLAIMS if self._random.random() < 0.5)
-            client = Client(name, USERS[place % len(USERS)], name, channels)
-            claim = await self._claim(client)
-            client.claimed = self._loop.time()
+            claim = await self._claim(USERS[place % len(USERS)], name, channels)
             if claim:
-                self.ledger.clients.append(client)
-                await self._visit(client, claim, stays=place % 3 != 0)
+                # Now and then two come with the same one.
+                rivals = [name, f"{name}x"] if self._random.random() < 0.2 else [name]
+                visits = (
+                    self._visit(
+                        Client(
+                            rival,
+                            USERS[place % len(USERS)],
+                            name,
+                            channels,
+                            claim=claim,
+                            claimed=self._loop.time(),
+                        ),
+                        stays=place % 3 != 0,
+                    )
+                    for rival in rivals
+                )
+                await asyncio.gather(*visits)
             await self._rest(0.1, 0.4, self._left)
 
-    async def _claim(self, client: Client) -> str:
-        channels = {"channels": ",".join(sorted(client.channels))} if client.channels else {}
-        who = {"user": client.user, "session": client.session}
-        _, reply = await self._call("POST", "/claim", **who, **channels, duration=CLAIM_LIVES)
+    async def _claim(self, user: str, session: str, channels: frozenset[str]) -> str:
+        given = {"channels": ",".join(sorted(channels))} if channels else {}
+        who: dict[str, Any] = {"user": user, "session": session, "duration": CLAIM_LIVES}
+        _, reply = await self._call("POST", "/claim", **who, **given)
         return str(reply.json["claim"]["id"]) if reply and reply.status == 200 else ""
 
-    async def _visit(self, client: Client, claim: str, stays: bool) -> None:
+    async def _visit(self, client: Client, stays: bool) -> None:
+        self.ledger.clients.append(client)
         place = self._random.randrange(len(self._workers))
         client.worker = f"worker {place}"
-        url = f"ws://{self._workers[place] or NOBODY}/connect?claim={claim}"
+        url = f"ws://{self._workers[place] or NOBODY}/connect?claim={client.claim}"
         try:
             socket = await connect(
                 url,

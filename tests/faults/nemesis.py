@@ -14,6 +14,7 @@ import sys
 import time
 from collections import defaultdict
 from collections.abc import Iterable
+from typing import NamedTuple
 
 import uvloop
 
@@ -158,8 +159,16 @@ async def _pause(seconds: float) -> None:
         await asyncio.sleep(seconds)
 
 
-async def run(plan: Schedule, seed: int) -> tuple[Ledger, list[Breach]]:
-    """Carry a schedule out; what was seen, and what of it must not be."""
+class Seen(NamedTuple):
+    """What was seen of a run, what of it must not be, and what the nodes said."""
+
+    ledger: Ledger
+    found: list[Breach]
+    logs: dict[str, list[str]]
+
+
+async def run(plan: Schedule, seed: int) -> Seen:
+    """Carry a schedule out."""
     ledger, trouble = Ledger(), []
     async with system_up(plan.method, seed) as system:
         load = Load(ledger, system.apis, system.workers, seed)
@@ -170,13 +179,16 @@ async def run(plan: Schedule, seed: int) -> tuple[Ledger, list[Breach]]:
             ends = max((window.ended for window in ledger.windows), default=0.0)
             await _pause(max(0.0, ends - asyncio.get_running_loop().time()) + QUIET)
         trouble += await system.stop()
+        logs = {name: place.log for name, place in system.places.items()}
         ledger.keys = await system.keys_left(CLAIM_LIVES + INDEX_MARGIN + 1)
     now = asyncio.get_running_loop().time()
-    return ledger, [*breaches(ledger), *(Breach("unhealed", text, now) for text in trouble)]
+    found = [*breaches(ledger), *(Breach("unhealed", text, now) for text in trouble)]
+    return Seen(ledger, found, logs)
 
 
-def told(plan: Schedule, ledger: Ledger, found: list[Breach]) -> str:
+def told(seen: Seen) -> str:
     """The verdict and, if it is not good, what happened around each breach."""
+    ledger, found, _ = seen
     heard = sum(one.answer.heard for one in ledger.sent)
     got = sum(len(client.received) for client in ledger.clients)
     counts = {
@@ -193,6 +205,8 @@ def told(plan: Schedule, ledger: Ledger, found: list[Breach]) -> str:
     for breach in found[:SHOWN]:
         lines += ["", f"{breach.kind} at {breach.moment:.3f}: {breach.text}"]
         lines += [f"  while {window}" for window in ledger.windows if _is_near(window, breach)]
+        if breach.kind == "failure":
+            lines += [f"  after {max(ledger.windows, key=lambda window: window.ended)}"]
         if breach.client:
             lines += _of(ledger, breach)
     return "\n".join(lines)
@@ -218,15 +232,18 @@ def main() -> int:
     parser.add_argument("--seconds", type=float, default=20.0, help="of faults in one run")
     parser.add_argument("--minutes", type=float, default=0.0, help="go on with other seeds")
     parser.add_argument("--method", choices=("redis", "direct"), help="instead of the seed's")
+    parser.add_argument("--logs", action="store_true", help="show what the nodes said, too")
     given = parser.parse_args()
     seed = random.randrange(10**6) if given.seed is None else given.seed
     end, failed = time.monotonic() + 60 * given.minutes, []
     while True:
         plan = schedule(seed, given.seconds, given.method)
         print(f"--seed {seed} --seconds {given.seconds:g}\n{plan}", flush=True)
-        ledger, found = uvloop.run(run(plan, seed))
-        print(told(plan, ledger, found), "\n", flush=True)
-        failed += [seed] if found else []
+        seen = uvloop.run(run(plan, seed))
+        print(told(seen), "\n", flush=True)
+        for name, log in seen.logs.items() if given.logs else ():
+            print(f"--- {name}", *log, sep="\n", flush=True)
+        failed += [seed] if seen.found else []
         if time.monotonic() >= end:
             break
         seed += 1

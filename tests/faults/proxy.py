@@ -21,6 +21,9 @@ WAYS: tuple[Way, Way] = ("there", "back")
 
 SUBSCRIBES = b"SUBSCRIBE"
 
+GONE = (OSError, RuntimeError)
+"""What writing raises where nobody is any more: the second is uvloop's."""
+
 
 @dataclass(frozen=True, slots=True)
 class Faults:
@@ -175,7 +178,7 @@ class Proxy:
         self, link: _Link, way: Way, coming: asyncio.Queue[tuple[float, bytes]]
     ) -> None:
         writer = link.towards[way]
-        with suppress(OSError):
+        with suppress(*GONE):
             while True:
                 due, data = await coming.get()
                 await _until(due)

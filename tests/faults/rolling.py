@@ -103,15 +103,19 @@ class BackEnd:
 
 
 class Visitor:
-    """A client that comes back whenever it is sent away, after a random wait."""
+    """A client that comes back whenever it is sent away, after a random wait. One with a `stay`
+    goes by itself, after so many seconds at most, and is back at once."""
 
-    def __init__(self, user: str, workers: Balancer, back_end: BackEnd) -> None:
+    def __init__(
+        self, claim: dict[str, str], workers: Balancer, back_end: BackEnd, stay: float = 0.0
+    ) -> None:
         self.away: list[float] = []
         """Seconds from each goodbye to the next 101."""
         self.codes: Counter[int | None] = Counter()
         self.refusals: Counter[int] = Counter()
         self.heard: list[int] = []
-        self._user = user
+        self._claim = claim
+        self._stay = stay
         self._workers = workers
         self._back_end = back_end
         self._listener: Listener | None = None
@@ -135,19 +139,25 @@ class Visitor:
             if left is not None:
                 self.away.append(self._loop.time() - left)
             try:
-                # Looked at only: it is the listener's own.
-                left = await asyncio.shield(listener.ended)
-                self.codes[listener.code] += 1
+                left = await self._sent_away(listener)
+                if left is not None:
+                    self.codes[listener.code] += 1
             finally:
                 await listener.leave()
                 self.heard += map(int, listener.messages)
+
+    async def _sent_away(self, listener: Listener) -> float | None:
+        """When it was closed; None if it had enough before that."""
+        enough = random.uniform(0, self._stay) if self._stay else None
+        done, _ = await asyncio.wait((listener.ended,), timeout=enough)
+        return listener.ended.result() if done else None
 
     async def _come(self, again: bool) -> Listener:
         longest = FIRST_WAIT if again else 0.0
         while True:
             await asyncio.sleep(random.uniform(0, longest))
             longest = min(2 * longest or FIRST_WAIT, LONGEST_WAIT)
-            reply = await self._back_end.call("POST", "/claim", user=self._user, channels="news")
+            reply = await self._back_end.call("POST", "/claim", **self._claim)
             with suppress(ConnectionRefusedError):
                 listener = await listen(self._workers.pick(), f"claim={reply.json['claim']['id']}")
                 if listener.status == 101:

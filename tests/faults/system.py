@@ -34,7 +34,12 @@ class Place:
         self._options = options
         self._process: Process | None = None
         self._stack = AsyncExitStack()
-        self.log: list[str] = []
+        self._log: list[str] = []
+
+    @property
+    def log(self) -> list[str]:
+        """What its nodes have said so far."""
+        return [*self._log, *(self._process.log if self._process else ())]
 
     @property
     def process(self) -> Process:
@@ -56,7 +61,7 @@ class Place:
     async def kill(self) -> None:
         """End it as a power cut would."""
         if self._process:
-            self.log += self._process.log
+            self._log += self._process.log
             self._process = None
             await self._stack.aclose()
 

@@ -119,6 +119,15 @@ def test_a_history_that_keeps_all_promises_passes(ledger: Ledger) -> None:
     assert breaches(ledger) == []
 
 
+def test_a_claim_that_admits_two_is_found() -> None:
+    twice = [client("a", claim="c"), client("b", claim="c")]
+    assert kinds(Ledger(clients=[*twice, client("c", claim="d")])) == ["admission"]
+
+
+def test_a_claim_for_which_two_come_and_one_stays_out_is_none() -> None:
+    assert kinds(Ledger(clients=[client("a", claim="c"), client("b", claim="c", opened=inf)])) == []
+
+
 def test_a_message_to_somebody_else_is_found() -> None:
     ledger = Ledger(clients=[client("a", 1)], sent=[sent(1, ToUser("other"), count=0)])
     assert kinds(ledger) == ["stranger"]
@@ -152,6 +161,18 @@ def test_a_second_copy_is_found() -> None:
 def test_an_inversion_is_found() -> None:
     ledger = Ledger(clients=[client("a", 2, 1)], sent=[sent(1), sent(2)])
     assert kinds(ledger) == ["inversion"]
+
+
+@pytest.mark.parametrize(
+    ("status", "windows", "found"),
+    [(503, fault(), []), (200, fault(), ["inversion"]), (503, fault(9, 10), ["inversion"])],
+)
+def test_only_what_failed_may_come_late_and_only_while_the_fault_lasts(
+    status: int, windows: list[Window], found: list[str]
+) -> None:
+    sends = [sent(1, None, 1, status=status), sent(2)]
+    ledger = Ledger(clients=[client("a", 2, 1)], sent=sends, windows=windows)
+    assert [kind for kind in kinds(ledger) if kind == "inversion"] == found
 
 
 def test_a_message_after_a_logout_is_found() -> None:

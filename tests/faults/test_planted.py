@@ -7,7 +7,9 @@ from typing import Any
 
 import pytest
 
+from dsock.backends.redis.claims import Claims
 from dsock.backends.redis.ledger import Ledger as Records
+from dsock.claim import Claim
 from dsock.command import Command, Disconnect
 from dsock.report import Outcome
 from dsock.target import Target, ToUser
@@ -138,7 +140,15 @@ def plant_leak(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(Records, "forget", lambda *_: None)
 
 
+def plant_admission(patch: pytest.MonkeyPatch) -> None:
+    async def admitting_all(self: Claims, claim: Claim, after: Any) -> bool:
+        return True
+
+    patch.setattr(Claims, "take", admitting_all)
+
+
 PLANTS: dict[str, Callable[[pytest.MonkeyPatch], None]] = {
+    "admission": plant_admission,
     "lost": plant_loss,
     "untold": plant_oblivion,
     "double": plant_double,

@@ -16,7 +16,7 @@ from tests.support.eventually import eventually
 from tests.support.process import Process, process
 from tests.support.redis_server import RedisServer
 
-VISITORS = 300
+VISITORS, PASSERS_BY = 300, 20
 
 AWAY = 5.0
 """Seconds that a client is away, at most, but for one in a hundred."""
@@ -62,12 +62,16 @@ async def test_a_restart_of_every_node_is_no_error_and_clients_are_away_5_s_at_m
         workers, apis = (Nodes(role, stack, **options) for role in ("worker", "api"))
         back_end = BackEnd(apis.balancer)
         stack.push_async_callback(back_end.close)
-        visitors = [Visitor(f"user-{n}", workers.balancer, back_end) for n in range(VISITORS)]
+        around = workers.balancer, back_end
+        claims = [{"user": f"user-{n}", "channels": "news"} for n in range(VISITORS)]
+        visitors = [Visitor(claim, *around) for claim in claims]
+        # Somebody comes at every moment, also while a worker begins to stop.
+        passers_by = [Visitor({"user": "passer-by"}, *around, stay=1) for _ in range(PASSERS_BY)]
         async with running(workers.balancer.run(), apis.balancer.run()):
             for nodes, count in ((workers, 3), (apis, 2)):
                 for _ in range(count):
                     await nodes.start()
-            async with running(*(visitor.run() for visitor in visitors)):
+            async with running(*(visitor.run() for visitor in visitors + passers_by)):
                 await eventually(lambda: all(visitor.inside for visitor in visitors))
                 async with running(back_end.run(VISITORS)):
                     await workers.restart_each()
@@ -81,7 +85,7 @@ async def test_a_restart_of_every_node_is_no_error_and_clients_are_away_5_s_at_m
                 await eventually(lambda: all(visitor.latest == last for visitor in visitors))
         assert len([key for key in keys(redis) if key.startswith("worker:")]) == 3
         assert back_end.statuses.keys() == {200}
-        assert not any(visitor.refusals for visitor in visitors)
+        assert sum((visitor.refusals for visitor in visitors + passers_by), Counter()) == {}
         assert {code for visitor in visitors for code in visitor.codes} == {1012}
         away = sorted(time for visitor in visitors for time in visitor.away)
         assert len(away) >= VISITORS

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Sequence
 from typing import Any
 
-from dsock.http.incoming import Incoming, Reader
+from dsock.http.incoming import Incoming
 from dsock.worker.connection import Connection
 from tests.fuzz.rfc6455 import CLOSE, INVALID_DATA, PONG, Expected, Server
 
@@ -50,14 +50,6 @@ class Paper(asyncio.Transport):
     def resume_reading(self) -> None: ...
 
 
-class AtOnce(Incoming):
-    """Leaves nothing for a later turn."""
-
-    def add(self, reader: Reader) -> None:
-        while reader.read_piece():
-            pass
-
-
 class Witness:
     """Owns one connection, and counts what it is told."""
 
@@ -65,7 +57,7 @@ class Witness:
 
     def __init__(self, limit: int) -> None:
         self.max_client_message_size = limit
-        self.incoming: Incoming = AtOnce()
+        self.incoming = Incoming()
         self.messages: list[str | bytes] = []
         self.pings_and_pongs = self.times_left = self.times_gone = 0
 
@@ -93,6 +85,8 @@ def require_as_expected(segments: Sequence[bytes], limit: int, inflate_bits: int
         # Who is closed is read no more.
         if segment and not transport.closed:
             connection.data_received(segment)
+            while connection.read_piece():
+                pass
             assert held(connection) <= limit + FRAME_HEAD
     assert owner.messages == expected.messages
     assert owner.pings_and_pongs == expected.heard

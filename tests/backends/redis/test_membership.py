@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 
 import pytest
 
 from dsock.backends.redis.backend import RedisBackend
 from dsock.backends.redis.membership import RedisMembership
+from dsock.errors import Unavailable
+from dsock.settings import Settings
+from tests.faults.proxy import Faults, Proxy, proxy_to
 from tests.faults.support import cluster_at, goodbye, keys
 from tests.support.cluster import Cluster
 from tests.support.eventually import eventually
+from tests.support.recorder import Line, Member, member_of
 from tests.support.redis_server import RedisServer
 
 
@@ -104,3 +110,51 @@ async def test_a_record_lives_longer_than_until_it_is_written_anew(redis: RedisS
         with redis.client() as client:
             assert 60 < client.ttl(f"worker:{one['worker']}") <= 2 * 60
             assert client.ttl(f"conn:{one['id']}") > 60
+
+
+@asynccontextmanager
+async def member_through(proxy: Proxy) -> AsyncIterator[Member]:
+    """A worker that nobody can tell anything, on a wire that may break."""
+    settings = Settings(redis_host=proxy.address, redis_timeout=0.5)
+    opened = RedisBackend.open(settings, lambda _: None, publishes=False)
+    async with opened as backend, member_of(backend) as member:
+        yield member
+
+
+async def written_anew(member: Member) -> None:
+    membership = member.membership
+    assert isinstance(membership, RedisMembership)
+    await eventually(lambda: membership.announced)
+
+
+@pytest.mark.parametrize("leaves", [False, True])
+async def test_a_channel_that_was_left_while_redis_was_out_of_reach_is_left_when_it_is_back(
+    redis: RedisServer, leaves: bool
+) -> None:
+    async with proxy_to(redis.port) as proxy, member_through(proxy) as member:
+        line = await member.admit(Line("line", channels={"news": None, "sport": None}))
+        proxy.set(there=Faults(lost=True))
+        with pytest.raises(Unavailable):
+            await member.move(line, "sport", subscribed=False)
+        if leaves:
+            with pytest.raises(Unavailable):
+                await member.drop(line)
+        proxy.heal()
+        await written_anew(member)
+        await eventually(lambda: "channel:sport" not in keys(redis), 3)
+        assert ("channel:news" in keys(redis)) is not leaves
+
+
+async def test_a_channel_that_was_left_in_vain_and_joined_again_has_its_member(
+    redis: RedisServer,
+) -> None:
+    async with proxy_to(redis.port) as proxy, member_through(proxy) as member:
+        line = await member.admit(Line("line", channels={"sport": None}))
+        proxy.set(there=Faults(lost=True))
+        for subscribed in (False, True):
+            with pytest.raises(Unavailable):
+                await member.move(line, "sport", subscribed)
+        proxy.heal()
+        await written_anew(member)
+        with redis.client() as client:
+            assert client.smembers("channel:sport") == {"line"}

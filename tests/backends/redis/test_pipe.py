@@ -13,8 +13,8 @@ from dsock.backends.redis import pipe as module
 from dsock.backends.redis.pipe import Pipe
 from dsock.errors import Unavailable
 from tests.backends.redis.conftest import NewPipe, connect_to
-from tests.faults.proxy import Proxy
-from tests.support.eventually import eventually
+from tests.faults.proxy import Faults, Proxy
+from tests.support.eventually import eventually, holds_within
 from tests.support.redis_server import RedisServer, free_port
 
 SCRIPT = "return redis.call('INCR', KEYS[1])"
@@ -67,6 +67,25 @@ async def test_a_command_that_may_not_happen_twice_is_not_sent_twice(
         else:
             await asked
         assert client.get("count") == happened
+
+
+async def test_what_comes_after_a_command_that_failed_is_not_done(
+    own_redis: RedisServer, proxy: Proxy, new_pipe: NewPipe
+) -> None:
+    pipe = new_pipe(proxy.address, timeout=1.0)
+    await pipe.call("PING")
+    proxy.set(there=Faults(lost=True))
+    first = pipe.call("SET", "first", 1)
+    # Asked for later, so there is still time for it when the first is given up.
+    assert not await holds_within(first.done, 0.5)
+    second, other = pipe.call("SET", "second", 1, after=(first,)), pipe.call("SET", "other", 1)
+    with pytest.raises(Unavailable):
+        await first
+    proxy.heal()
+    await other
+    with pytest.raises(Unavailable):
+        await second
+    assert own_redis.keys() == {"other"}
 
 
 async def test_a_command_that_was_never_sent_is_sent_even_if_it_may_not_happen_twice(

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import functools
+import socket
+import struct
 from collections.abc import Callable
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
@@ -23,6 +26,9 @@ from dsock.settings import Settings
 
 DEFAULT_HOST, DEFAULT_PORT = "localhost", 6379
 DEFAULT_SENTINEL_PORT = 26379
+
+_FORGET = struct.pack("ii", 1, 0)
+"""The value of SO_LINGER with which a socket that is closed brings nothing more (socket(7))."""
 
 
 class Server(NamedTuple):
@@ -76,7 +82,18 @@ async def connected(connection: AbstractConnection) -> AbstractConnection:
     except BaseException:
         await connection.disconnect(nowait=True)
         raise
+    # Once it is closed, the system would go on for minutes to bring what a dead network has
+    # not taken: records of who has gone since, and messages after later ones.
+    own_socket = transport_of(connection).get_extra_info("socket")
+    own_socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _FORGET)
     return connection
+
+
+def transport_of(connection: AbstractConnection) -> asyncio.WriteTransport:
+    """What carries a connection that was made."""
+    writer = connection._writer
+    assert writer is not None
+    return writer.transport
 
 
 def connector(settings: Settings, decode: bool = False) -> Connect:

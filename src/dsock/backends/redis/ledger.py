@@ -7,6 +7,7 @@ state overtakes a newer one. After a write that failed everything has to be writ
 from __future__ import annotations
 
 import asyncio
+import functools
 from collections.abc import Callable, Sequence
 from math import ceil
 
@@ -51,6 +52,8 @@ class Ledger:
         self._routes = Routes(self._records, worker)
         self._recorded: set[str] = set()
         self._listed: set[str] = set()
+        self._leaving: dict[str, dict[str, Reply]] = {}
+        """By connection, the channels in whose sets its id may still be."""
         self._struck: list[str] = []
         self._removing: list[Reply] = []
         self._unsettled: set[Reply] = set()
@@ -91,8 +94,12 @@ class Ledger:
         else:
             self._routes.lost((ToChannel(channel),))
         if connection.id in self._recorded:
-            for call in self._records.move(self._id, connection, channel, subscribed, self._life):
+            calls = self._records.move(self._id, connection, channel, subscribed, self._life)
+            for call in calls:
                 self.track(call)
+            self._leaving.get(connection.id, {}).pop(channel, None)
+            if not subscribed:
+                self._leaves(connection, channel, calls[0])
 
     def touched(self, connection: Held) -> None:
         """The client was heard: to be written when it is time to tidy up."""
@@ -104,7 +111,8 @@ class Ledger:
         self._routes.lost(routes_of(connection))
         if connection.id in self._recorded:
             self._recorded.discard(connection.id)
-            removing = self._records.remove(connection, tuple(connection.channels))
+            channels = (*connection.channels, *self._leaving.pop(connection.id, ()))
+            removing = self._records.remove(connection, channels)
             for call in removing:
                 self.track(call)
             self._removing.append(removing[-1])
@@ -126,6 +134,7 @@ class Ledger:
         self._removing.clear()
         self._listed.clear()
         self._recorded.clear()
+        self._leaving.clear()
         self._routes.forget()
 
     async def write_anew(self) -> int:
@@ -180,11 +189,30 @@ class Ledger:
     # --- inside --------------------------------------------------------------------------
 
     def _write(self, connection: Held) -> list[Reply]:
-        written = self._records.write(self._id, connection, self._life, after=self.opening)
-        calls = [written, *self._records.enter(connection, written)]
+        left = []
+        for channel in tuple(self._leaving.get(connection.id, ())):
+            # It is not certain that this has happened.
+            left.append(self._records.leave(connection, channel))
+            self._leaves(connection, channel, left[-1])
+        after = (*self.opening, *left)
+        written = self._records.write(self._id, connection, self._life, after=after)
+        calls = [*left, written, *self._records.enter(connection, written)]
         for call in calls:
             self.track(call)
         return calls
+
+    def _leaves(self, connection: Held, channel: str, left: Reply) -> None:
+        """Remember that a connection leaves a channel until it certainly has."""
+        self._leaving.setdefault(connection.id, {})[channel] = left
+        left.add_done_callback(functools.partial(self._has_left, connection.id, channel))
+
+    def _has_left(self, id: str, channel: str, left: Reply) -> None:
+        of_one = self._leaving.get(id, {})
+        done = not left.cancelled() and left.exception() is None
+        if done and of_one.get(channel) is left:
+            del of_one[channel]
+            if not of_one:
+                del self._leaving[id]
 
     def _is_mine(self, one: Listed | RouteTarget) -> bool:
         if isinstance(one, Listed):

@@ -22,6 +22,7 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from dsock.backends.redis.calls import Connect, Reply
+from dsock.backends.redis.connections import transport_of
 from dsock.errors import Unavailable
 
 MAX_BATCH = 1000
@@ -39,6 +40,7 @@ class Call:
     once: bool
     deadline: float
     reply: Reply
+    after: tuple[Reply, ...] = ()
     tries: int = 0
     """On a Cluster: how often it was sent to another server."""
 
@@ -62,6 +64,7 @@ class Pipe:
         self._max_retries = max_retries
         self._changed = changed
         self._connection: AbstractConnection | None = None
+        self._transport: asyncio.WriteTransport | None = None
         self._outdated = False
         self._trouble: BaseException | None = None
         self._failures = 0
@@ -78,9 +81,10 @@ class Pipe:
         once: bool = False,
         after: Iterable[Reply] = (),
     ) -> Reply:
-        # Whatever it is to come after was asked for before, and so happens before.
+        # Whatever it is to come after was asked for before, and so happens before, or never.
         reply: Reply = self._loop.create_future()
-        self._put(Call(command, once, self._loop.time() + self._timeout, reply))
+        deadline = self._loop.time() + self._timeout
+        self._put(Call(command, once, deadline, reply, tuple(after)))
         return reply
 
     def in_turn(self, reply: Reply) -> Reply:
@@ -145,9 +149,10 @@ class Pipe:
 
     def _in_time(self, batch: list[Call]) -> list[Call]:
         now = self._loop.time()
-        late = [call for call in batch if call.deadline <= now]
-        fail(late, self._trouble)
-        return [call for call in batch if call.deadline > now and not call.reply.done()]
+        for call in batch:
+            if call.deadline <= now or any(map(_has_failed, call.after)):
+                fail([call], self._trouble)
+        return [call for call in batch if not call.reply.done()]
 
     async def _exchange(self, batch: list[Call]) -> list[Call]:
         """Send a batch and give out its replies; returns what is to be tried again."""
@@ -193,11 +198,16 @@ class Pipe:
         if self._connection is None:
             self._outdated = False
             self._connection = await self._connect()
+            self._transport = transport_of(self._connection)
             self.connects += 1
         return self._connection
 
     async def _disconnect(self) -> None:
         connection, self._connection = self._connection, None
+        transport, self._transport = self._transport, None
+        if transport is not None:
+            # What it still has to bring was given up: it must not come late.
+            transport.abort()
         if connection is not None:
             await connection.disconnect(nowait=True)
 
@@ -230,6 +240,10 @@ def _packed(words: tuple[str | bytes | int | float, ...]) -> bytes:
     # Its stub says that a command has but one word.
     packed: bytes = pack_command(words)  # type: ignore[arg-type]
     return packed
+
+
+def _has_failed(reply: Reply) -> bool:
+    return reply.done() and (reply.cancelled() or reply.exception() is not None)
 
 
 def _answer(call: Call, reply: Any) -> None:

@@ -94,8 +94,12 @@ class Records:
         if subscribed:
             written = self.write(worker, connection, life)
             return [written, self._pipe.call("SADD", key, connection.id, after=(written,))]
-        left = self._pipe.call("SREM", key, connection.id)
+        left = self.leave(connection, channel)
         return [left, self.write(worker, connection, life, after=(left,))]
+
+    def leave(self, connection: Held, channel: str) -> Reply:
+        """The id leaves the set of one channel."""
+        return self._pipe.call("SREM", self._keys.channel(channel), connection.id)
 
     def remove(self, connection: Held | Listed, channels: Sequence[str]) -> list[Reply]:
         """The id leaves its sets, and then its record ends."""

@@ -1,0 +1,94 @@
+"""Clusters whose APIs are of one version and whose workers are of another, as processes."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, AsyncExitStack
+from typing import NamedTuple
+
+import pytest
+import pytest_asyncio
+
+from dsock.node import Role
+from tests.support.cluster import TOKEN, Caller, Cluster
+from tests.support.crowd import Crowd, crowd_at
+from tests.support.eventually import eventually
+from tests.support.process import Process, process
+from tests.support.redis_server import RedisServer
+from tests.versions.last import Version, Versions
+
+LEASE = 2.0
+
+
+class Mixture(NamedTuple):
+    api: Version
+    worker: Version
+    method: str
+
+    def __str__(self) -> str:
+        return f"{self.worker} workers under {self.api} API, {self.method}"
+
+
+MIXTURES = [
+    *(Mixture("last", "this", method) for method in ("redis", "direct")),
+    *(Mixture("this", "last", method) for method in ("redis", "direct")),
+]
+
+
+class Mixed(NamedTuple):
+    cluster: Cluster
+    another_worker: Callable[[], AbstractAsyncContextManager[Process]]
+    """Starts one more, of the same version as the others."""
+
+
+@pytest.fixture(scope="session")
+def versions(tmp_path_factory: pytest.TempPathFactory) -> Versions:
+    return Versions(tmp_path_factory.mktemp("last"))
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module", params=MIXTURES, ids=str)
+async def mixed(
+    request: pytest.FixtureRequest, versions: Versions, redis_session: RedisServer
+) -> AsyncIterator[Mixed]:
+    """Two APIs and two workers, which stay up for all tests of a module."""
+    mixture: Mixture = request.param
+    redis_session.empty()
+    options = {
+        "redis_host": redis_session.address,
+        "token": TOKEN,
+        "messaging_method": mixture.method,
+        "direct_message_hostname": "127.0.0.1",
+        "worker_lease": f"{LEASE}s",
+        "report_timeout": "500ms",
+        "drain_duration": "500ms",
+    }
+
+    def started(role: Role, version: Version) -> AbstractAsyncContextManager[Process]:
+        return process(role, command=versions.command(version), **options)
+
+    async with AsyncExitStack() as stack:
+        enter = stack.enter_async_context
+        workers = [await enter(started("worker", mixture.worker)) for _ in range(2)]
+        apis = [await enter(started("api", mixture.api)) for _ in range(2)]
+        callers = [Caller(f"http://{await one.listening()}") for one in apis]
+        for caller in callers:
+            await enter(caller.http)
+        addresses = [await one.listening() for one in workers]
+        cluster = Cluster(mixture.method, callers, addresses, [])
+        yield Mixed(cluster, lambda: started("worker", mixture.worker))
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def cluster(mixed: Mixed) -> Cluster:
+    return mixed.cluster
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def crowd(mixed: Mixed, redis_session: RedisServer) -> AsyncIterator[Crowd]:
+    """Its clients. After the test it is as before: nobody is connected, and no claim is left."""
+    async with crowd_at(mixed.cluster) as crowd:
+        yield crowd
+    with redis_session.client() as redis:
+        await eventually(lambda: not redis.keys("conn:*"))
+        for key in redis.scan_iter("claim*"):
+            redis.delete(key)
