@@ -26,7 +26,7 @@ from dsock.backends.redis.postbox import Postbox
 from dsock.backends.redis.reaper import Reaper
 from dsock.claim import Claim
 from dsock.errors import StartError, Unavailable
-from dsock.events import Notify
+from dsock.events import Notify, PayloadDropped
 from dsock.wire.codec import encode_probe
 
 BEAT = 1.0
@@ -83,6 +83,7 @@ class RedisMembership:
         self._reaper = reaper
         self._lives = lives
         self._address = address
+        self._notify = notify
         self._ledger = Ledger(
             self.id,
             worker,
@@ -189,8 +190,11 @@ class RedisMembership:
         self._wake.set()
 
     def heard_probe(self, probe: str) -> None:
-        """A probe has come in."""
-        self._heard = self._mailbox.probed(probe) or self._heard
+        """A probe has come in. Nobody but this worker sends any there."""
+        if self._mailbox.probed(probe):
+            self._heard = True
+        else:
+            self._notify(PayloadDropped())
 
     async def leave(self) -> None:
         """Remove every record; the subscription ends last. Commands that still come are
