@@ -64,7 +64,7 @@ class Victim:
         self, receive_buffer: int = 0, /, **headers: str
     ) -> AbstractAsyncContextManager[Wire]:
         """A client more, with its 101."""
-        return open_wire(self.address, f"jwt={_jwt()}", receive_buffer, **headers)
+        return open_wire(self.address, f"jwt={jwt_of('attacker')}", receive_buffer, **headers)
 
     async def count(self, series: str, role: str = "worker") -> float:
         """A number from the `/metrics` of a process; 0 for what has not happened yet."""
@@ -75,8 +75,9 @@ class Victim:
         return float(found[1]) if found else 0.0
 
 
-def _jwt() -> str:
-    return jwt.encode({"sub": "attacker", "exp": int(time.time()) + 3600}, JWT_SECRET)
+def jwt_of(user: str) -> str:
+    """A good JWT of this user."""
+    return jwt.encode({"sub": user, "exp": int(time.time()) + 3600}, JWT_SECRET)
 
 
 @asynccontextmanager

@@ -73,6 +73,7 @@ class Journal:
             events.BackendReached: self._backend_reached,
             events.WorkerGone: self._worker_gone,
             events.MethodsDiffer: self._methods_differ,
+            events.FailuresLimited: self._failures_limited,
             events.ConnectionOpened: self._connection_opened,
             events.ConnectionClosed: self._connection_closed,
             events.PayloadDropped: self._payload_dropped,
@@ -109,6 +110,9 @@ class Journal:
             there=event.there,
             worker=event.worker,
         )
+
+    def _failures_limited(self, event: events.FailuresLimited) -> None:
+        self._log.warning(f"too many wrong {event.what} from one address", client=event.client)
 
     def _connection_opened(self, event: events.ConnectionOpened) -> None:
         self._log.debug("connection opened", connection=event.id, user=event.user)
