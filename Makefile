@@ -50,6 +50,10 @@ fuzz: .venv/.ready ## Look for bytes that break something (4 x 60 s; ARGS="frame
 	$(BIN)/pip install -q --target .venv/fuzz --upgrade atheris
 	PYTHONPATH=.venv/fuzz $(BIN)/python -m tests.fuzz $(ARGS)
 
+soak: .venv/.ready ## An hour of half of what it can bear, and then nothing may be left (ARGS="--minutes 10")
+	@scripts/install-test-tools
+	@$(BIN)/python -m tests.soak $(ARGS)
+
 proto: ## Make the Python code of the wire format anew
 	$(PYTHON) -m venv --clear .venv/proto
 	.venv/proto/bin/pip install -q grpcio-tools mypy-protobuf

@@ -1,10 +1,11 @@
 """A worker that sends every message back, for cases that can only be judged by an echo.
 
-All else is the product: the handshake, the connection, and the way of a command to it.
+All else is the product: the handshake, the connection, and how messages leave it.
 """
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -12,10 +13,9 @@ from contextlib import asynccontextmanager
 import jwt
 import pytest
 
-from dsock.command import MessageType, Send
-from dsock.report import Outcome
-from dsock.target import ToConnection
+from dsock.command import MessageType
 from dsock.worker.connection import Connection
+from dsock.worker.frames import Frames
 from dsock.worker.worker import Worker
 from tests.support.cluster import JWT_SECRET, node_up
 
@@ -24,14 +24,16 @@ LARGEST = 2**24
 
 
 class EchoWorker(Worker):
-    """What a client sends is sent to it: a command like any other."""
+    """What a client sends is put into its outbox, as the message of a command is. It does not
+    wait for its turn, as a command may: a case may break the rules right behind it."""
 
     def received(self, connection: Connection, message: str | bytes) -> None:
         super().received(connection, message)
         text = isinstance(message, str)
         type = MessageType.TEXT if text else MessageType.BINARY
         body = message.encode() if isinstance(message, str) else message
-        self.submit(Send(ToConnection(connection.id), type, body), _ignore)
+        self._outgoing.put(Frames(type, body, self.compress_from), (connection,))
+        self._loop.call_soon(self._outgoing.flush, math.inf)
 
 
 @asynccontextmanager
@@ -50,6 +52,3 @@ async def echo() -> AsyncIterator[str]:
         async with node_up("serve", **settings) as (_, address):
             token = jwt.encode({"sub": "autobahn", "exp": int(time.time()) + 3600}, JWT_SECRET)
             yield f"ws://{address}/connect?jwt={token}"
-
-
-def _ignore(_: Outcome) -> None: ...

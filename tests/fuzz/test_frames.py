@@ -39,11 +39,11 @@ def framed(
     return bytes([fin << 7 | rsv << 4 | opcode]) + length + mask + masked
 
 
-def deflated(body: bytes) -> bytes:
-    packer = zlib.compressobj(wbits=-15)
-    return (packer.compress(body) + packer.flush(zlib.Z_SYNC_FLUSH)).removesuffix(
-        b"\x00\x00\xff\xff"
-    )
+def deflated(body: bytes, before: bytes = b"") -> bytes:
+    """A compressed message; with `before`, it may refer to what was said then."""
+    packer = zlib.compressobj(wbits=-15, zdict=before) if before else zlib.compressobj(wbits=-15)
+    packed = packer.compress(body) + packer.flush(zlib.Z_SYNC_FLUSH)
+    return packed.removesuffix(b"\x00\x00\xff\xff")
 
 
 @st.composite
@@ -90,8 +90,18 @@ lies = st.builds(
     st.integers(0, 7),
     st.none() | st.sampled_from([2, LIMIT + 1, 2**16, 2**31, 2**63, 2**64 - 1]),
 )
+SAID = b"what was said before"
+# No context is kept between messages: the second means nothing.
+referring = st.builds(
+    lambda mask: (
+        framed(BINARY, deflated(SAID), mask, rsv=4)
+        + framed(BINARY, deflated(SAID, SAID), mask, rsv=4)
+    ),
+    masks,
+)
 good = st.lists(messages() | controls, max_size=4).map(b"".join)
-streams = st.builds(lambda *parts: b"".join(parts), good, goodbyes | lies | st.just(b""), good)
+endings = goodbyes | lies | referring | st.just(b"")
+streams = st.builds(lambda *parts: b"".join(parts), good, endings, good)
 
 
 @st.composite

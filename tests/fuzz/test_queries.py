@@ -58,6 +58,17 @@ def queries(draw: st.DrawFn) -> tuple[str, list[tuple[str, str]]]:
     return query, [(as_read(name), as_read(value)) for name, value in pairs]
 
 
+raw = st.binary(max_size=12).map(lambda data: bytes(one for one in data if one not in b"%&=+"))
+
+
+@given(st.lists(st.tuples(raw, raw), max_size=4))
+async def test_bytes_that_are_no_text_are_read_as_they_are(
+    pairs: list[tuple[bytes, bytes]],
+) -> None:
+    read = parse_query(b"&".join(b"=".join(pair) for pair in pairs))
+    assert [tuple(one.encode("utf-8", "surrogateescape") for one in pair) for pair in read] == pairs
+
+
 def as_read(text: str) -> str:
     # A text that is no UTF-8 is not mended: two that differ are read as two that differ.
     return text.encode("utf-8", "surrogatepass").decode("utf-8", "surrogateescape")
