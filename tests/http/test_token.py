@@ -10,12 +10,14 @@ import pytest
 from starlette.requests import Request
 
 from dsock.errors import InvalidAuthorization
-from dsock.http import request as module
-from dsock.http.request import require_token
+from dsock.http import gate as module
+from dsock.http.gate import Gate
+from dsock.limits import Failures
 from tests.support.cluster import TOKEN, Cluster
 from tests.support.wire import dial, request
 
 TOKENS = [TOKEN.encode(), b"the-one-that-is-replaced"]
+GATE = Gate([token.decode() for token in TOKENS], Failures(0))
 
 GUESSES = [
     "x",
@@ -65,7 +67,7 @@ def test_every_guess_is_compared_in_constant_time_with_every_token(
     for one in (shown(b"token=" + said), shown(authorization=b"bearer " + said)):
         compared.clear()
         with suppress(InvalidAuthorization):
-            require_token(one, TOKENS)
+            GATE.require_token(one)
         # Also those behind one that was right.
         assert compared == [(said, token) for token in TOKENS]
 
@@ -73,9 +75,9 @@ def test_every_guess_is_compared_in_constant_time_with_every_token(
 def test_nothing_but_that_comparison_decides(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "hmac", _Hmac(lambda *_: False))
     with pytest.raises(InvalidAuthorization):
-        require_token(shown(b"token=" + TOKENS[0]), TOKENS)
+        GATE.require_token(shown(b"token=" + TOKENS[0]))
     monkeypatch.setattr(module, "hmac", _Hmac(lambda *_: True))
-    require_token(shown(b"token=wrong"), TOKENS)
+    GATE.require_token(shown(b"token=wrong"))
 
 
 async def test_every_wrong_guess_is_answered_alike(node: Cluster) -> None:
