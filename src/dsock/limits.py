@@ -53,6 +53,8 @@ class Room:
         self._max_connections = max_connections
         self._max_of_user = max_of_user
         self._rate = Rate(max_per_second) if max_per_second else None
+        self.is_limited = bool(max_connections or max_of_user or max_per_second)
+        """Whether there is any use in asking."""
 
     def look(self, connections: int, now: float) -> None:
         """Whether there may be room for one more, whoever it is, beside so many connections.

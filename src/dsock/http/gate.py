@@ -40,11 +40,12 @@ class Gate:
     def require_token(self, request: Request) -> None:
         """Let the request pass if it shows a token, in the query or as a Bearer (RFC 6750,
         section 2.1). Raises `InvalidAuthorization` or `TooManyFailures`."""
-        shown = [(Parameters.of(request)("token") or "").encode("utf-8", "surrogateescape")]
+        shown = []
+        if token := Parameters.of(request)("token"):
+            shown.append(token.encode("utf-8", "surrogateescape"))
         scheme, _, value = header(request.scope, b"authorization").partition(b" ")
-        if scheme.lower() == b"bearer":
-            shown.append(value.strip(b" \t"))
-        shown = [one for one in shown if one]
+        if scheme.lower() == b"bearer" and (bearer := value.strip(b" \t")):
+            shown.append(bearer)
         if not shown:
             raise InvalidAuthorization  # That is no guess.
         address, now, failures = address_of(request), monotonic(), self._failures

@@ -103,7 +103,7 @@ class HttpProtocol(HttpToolsProtocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
-        if self.client:
+        if self.client and self.client[0].startswith("::ffff:"):
             self.client = unmapped(self.client[0]), self.client[1]
         self.transport = self._joined = JoinedWrites(transport, self.loop)
         self.flow = _Flow(transport, self._read_on)
@@ -220,7 +220,8 @@ class HttpProtocol(HttpToolsProtocol):
         self._deadline = self.loop.time() + self._rules.body_timeout
         # What an upgrade becomes is decided where the parser stops for it.
         if not self.parser.should_upgrade():
-            self.scope["client"] = self._client_of_request()
+            if self._rules.proxies:
+                self.scope["client"] = self._client_of_request()
             super().on_headers_complete()
 
     def _client_of_request(self) -> tuple[str, int] | None:

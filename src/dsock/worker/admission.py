@@ -85,8 +85,9 @@ class Admission:
         nothing of the client is left behind."""
         self._membership()
         registry = self._worker.registry
-        # Whoever has to go for want of room goes before anything was done for him.
-        self._room.look(len(registry), monotonic())
+        if self._room.is_limited:
+            # Whoever has to go for want of room goes before anything was done for him.
+            self._room.look(len(registry), monotonic())
         key = _handshake_key(upgrade)
         # No browser sends two; of whoever does, none may be a page that is not allowed.
         origins: Sequence[str | None] = upgrade.header(b"origin") or (None,)
@@ -106,8 +107,9 @@ class Admission:
         upgrade.on_lost = lambda: connection.close(Goodbye.CLIENT_LEFT)
         if upgrade.transport.is_closing():
             raise MissingClaim  # nobody will read this
-        # Others may have come in while the claim was read. Nobody can between these two.
-        self._room.enter(len(registry), registry.count_of(claim.user), monotonic())
+        if self._room.is_limited:
+            # Others may have come in while the claim was read. From here to `add` nobody can.
+            self._room.enter(len(registry), registry.count_of(claim.user), monotonic())
         registry.add(connection)
         try:
             await self._enter(membership, connection, claim)
@@ -142,27 +144,27 @@ class Admission:
 
     async def _read(self, credential: Credential, client: str) -> Claim:
         over = self._failures.over(client, monotonic())
-        # To know whether a claim is good, the backend has to be asked: that is what the limit
-        # is for. A JWT is known by itself, and a good one passes, whoever else is at its address.
-        if over and credential.claim is not None:
-            raise TooManyFailures
         try:
-            return await self._claim_of(credential)
+            # It is known by itself: a good one passes, whoever else is at its address.
+            if credential.claim is None:
+                return self._signatures.claim_of(credential.jwt or "", time())
+            # For this one the backend has to be asked: that is what the limit is for.
+            if over:
+                raise TooManyFailures
+            return await self._stored(credential.claim)
         except (MissingClaim, ExpiredClaim, InvalidJwt):
             if over:
                 raise TooManyFailures from None
             self._failures.add(client, monotonic())
             raise
 
-    async def _claim_of(self, credential: Credential) -> Claim:
-        if credential.claim is None:
-            return self._signatures.claim_of(credential.jwt or "", time())
+    async def _stored(self, id: str) -> Claim:
         try:
-            credential.claim.encode()
+            id.encode()
         except UnicodeEncodeError:
             raise MissingClaim from None  # No backend has a key that is no text.
         try:
-            claim = await self.backend.read_claim(credential.claim)
+            claim = await self.backend.read_claim(id)
         except Unavailable:
             raise ErrorGettingClaim from None
         if claim is None:
