@@ -10,12 +10,13 @@ import pytest
 from starlette.requests import Request
 
 from dsock.errors import InvalidAuthorization
-from dsock.http import request as module
-from dsock.http.request import require_token
+from dsock.http import gate as module
+from dsock.http.gate import Gate
+from dsock.limits import Failures
 from tests.support.cluster import TOKEN, Cluster
 from tests.support.wire import dial, request
 
-TOKENS = [TOKEN.encode(), b"the-one-that-is-replaced"]
+TOKENS = [TOKEN, "the-one-that-is-replaced"]
 
 GUESSES = [
     "x",
@@ -54,7 +55,12 @@ class _Hmac:
 
 def shown(query: bytes = b"", authorization: bytes = b"") -> Request:
     headers = [(b"authorization", authorization)] if authorization else []
-    return Request({"type": "http", "query_string": query, "headers": headers})
+    client = ("127.0.0.1", 1)
+    return Request({"type": "http", "query_string": query, "headers": headers, "client": client})
+
+
+def require_token(request: Request) -> None:
+    Gate(TOKENS, Failures(0)).require_token(request)
 
 
 @pytest.mark.parametrize("guess", GUESSES, ids=lambda guess: guess[:40])
@@ -65,17 +71,17 @@ def test_every_guess_is_compared_in_constant_time_with_every_token(
     for one in (shown(b"token=" + said), shown(authorization=b"bearer " + said)):
         compared.clear()
         with suppress(InvalidAuthorization):
-            require_token(one, TOKENS)
+            require_token(one)
         # Also those behind one that was right.
-        assert compared == [(said, token) for token in TOKENS]
+        assert compared == [(said, token.encode()) for token in TOKENS]
 
 
 def test_nothing_but_that_comparison_decides(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "hmac", _Hmac(lambda *_: False))
     with pytest.raises(InvalidAuthorization):
-        require_token(shown(b"token=" + TOKENS[0]), TOKENS)
+        require_token(shown(b"token=" + TOKENS[0].encode()))
     monkeypatch.setattr(module, "hmac", _Hmac(lambda *_: True))
-    require_token(shown(b"token=wrong"), TOKENS)
+    require_token(shown(b"token=wrong"))
 
 
 async def test_every_wrong_guess_is_answered_alike(node: Cluster) -> None:
