@@ -155,6 +155,8 @@ async def test_who_finds_no_room_delays_nobody_and_costs_nothing(
     assert memory.grown < BOUND
     assert await victim.count(series) > before
     await eventually(lambda: _alone(victim))
+    # Somebody wanted it so: a line for each would be one more way to hurt.
+    assert not any("connect refused" in line for line in victim.processes["worker"].log)
 
 
 async def test_a_crowd_with_good_credentials_comes_in_at_the_rate_that_was_set(
