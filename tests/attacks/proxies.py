@@ -45,6 +45,7 @@ defaults
 
 frontend clients
     bind 127.0.0.1:{port}
+    option forwardfor
     http-request deny unless {{ path /connect }}
     default_backend workers
 

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 from collections import Counter
-from collections.abc import AsyncIterator
-from contextlib import suppress
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, suppress
+from pathlib import Path
 
 import pytest
 import pytest_asyncio
 
 from tests.attacks import support
+from tests.attacks.proxies import haproxy, nginx
 from tests.attacks.support import (
     BUDGET,
     MB,
@@ -22,7 +25,7 @@ from tests.attacks.support import (
     jwt_of,
 )
 from tests.support.eventually import eventually
-from tests.support.wire import dial, handshake, request
+from tests.support.wire import Wire, dial, handshake, request
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -33,6 +36,8 @@ BOUND = 4 * MB
 
 MOST = 20
 """Connections that the victim may hold."""
+
+Front = AbstractAsyncContextManager[str]
 
 REFUSED = 'dsock_connects_refused_total{{code="{}"}}'
 
@@ -172,6 +177,35 @@ async def test_a_crowd_with_good_credentials_comes_in_at_the_rate_that_was_set(
     assert statuses.keys() == {101, 503}
     # 50 at once, and as many in the second.
     assert statuses[101] <= 100 + ATTACKERS
+
+
+@pytest.mark.parametrize("proxy", [nginx, haproxy], ids=["nginx", "haproxy"])
+async def test_behind_a_proxy_who_guesses_is_known_whatever_it_says_and_others_are_heard(
+    victim: Victim, proxy: Callable[[str, Path], Front], tmp_path: Path
+) -> None:
+    guess = handshake("/connect?claim=a-wrong-claim")
+    # An address for each: the module's clients have one limit for each in a minute.
+    guesser, other = ("127.0.1.1", "127.0.1.2") if proxy is nginx else ("127.0.2.1", "127.0.2.2")
+    async with proxy(victim.address, tmp_path) as front:
+        codes = [
+            await _asked(front, guesser, _from(f"203.0.113.{number}", guess))
+            for number in range(121)
+        ]
+        assert codes[0] == "MISSING_CLAIM"
+        assert "TOO_MANY_FAILURES" in codes
+        assert await _asked(front, other, guess) == "MISSING_CLAIM"
+
+
+async def _asked(address: str, source: str, data: bytes) -> str:
+    """The code that is answered to a client with this address."""
+    host, _, port = address.rpartition(":")
+    with socket.socket() as sock:
+        sock.setblocking(False)
+        sock.bind((source, 0))
+        await asyncio.get_running_loop().sock_connect(sock, (host, int(port)))
+        wire = Wire(sock)
+        await wire.send(data)
+        return (await wire.response()).code
 
 
 def _from(address: str, data: bytes) -> bytes:

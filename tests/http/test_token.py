@@ -16,7 +16,8 @@ from dsock.limits import Failures
 from tests.support.cluster import TOKEN, Cluster
 from tests.support.wire import dial, request
 
-TOKENS = [TOKEN, "the-one-that-is-replaced"]
+TOKENS = [TOKEN.encode(), b"the-one-that-is-replaced"]
+GATE = Gate([token.decode() for token in TOKENS], Failures(0))
 
 GUESSES = [
     "x",
@@ -55,12 +56,7 @@ class _Hmac:
 
 def shown(query: bytes = b"", authorization: bytes = b"") -> Request:
     headers = [(b"authorization", authorization)] if authorization else []
-    client = ("127.0.0.1", 1)
-    return Request({"type": "http", "query_string": query, "headers": headers, "client": client})
-
-
-def require_token(request: Request) -> None:
-    Gate(TOKENS, Failures(0)).require_token(request)
+    return Request({"type": "http", "query_string": query, "headers": headers})
 
 
 @pytest.mark.parametrize("guess", GUESSES, ids=lambda guess: guess[:40])
@@ -71,17 +67,17 @@ def test_every_guess_is_compared_in_constant_time_with_every_token(
     for one in (shown(b"token=" + said), shown(authorization=b"bearer " + said)):
         compared.clear()
         with suppress(InvalidAuthorization):
-            require_token(one)
+            GATE.require_token(one)
         # Also those behind one that was right.
-        assert compared == [(said, token.encode()) for token in TOKENS]
+        assert compared == [(said, token) for token in TOKENS]
 
 
 def test_nothing_but_that_comparison_decides(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "hmac", _Hmac(lambda *_: False))
     with pytest.raises(InvalidAuthorization):
-        require_token(shown(b"token=" + TOKENS[0].encode()))
+        GATE.require_token(shown(b"token=" + TOKENS[0]))
     monkeypatch.setattr(module, "hmac", _Hmac(lambda *_: True))
-    require_token(shown(b"token=wrong"))
+    GATE.require_token(shown(b"token=wrong"))
 
 
 async def test_every_wrong_guess_is_answered_alike(node: Cluster) -> None:
