@@ -200,6 +200,19 @@ class UpgradeRequired(DsockError):
     headers: ClassVar[Mapping[str, str]] = {"Upgrade": "websocket", "Connection": "Upgrade"}
 
 
+class TooManyFailures(DsockError):
+    """Too many wrong credentials have come from this address."""
+
+    status = 429
+    headers: ClassVar[Mapping[str, str]] = {"Retry-After": "60"}
+
+
+class TooManyConnectionsOfUser(DsockError):
+    """The user has as many connections here as `max_connections_per_user` allows."""
+
+    status = 429
+
+
 class HeadersTooLarge(DsockError):
     """The request line and headers are too long or too many."""
 
@@ -227,6 +240,19 @@ class NotReady(Unavailable):
 
 class ShuttingDown(Unavailable):
     """This node is shutting down."""
+
+
+class TooManyConnections(DsockError):
+    """This node has as many connections as `max_connections` allows."""
+
+    status = 503
+
+
+class TooManyConnects(DsockError):
+    """More clients connect to this node at once than `max_connects_per_second` allows."""
+
+    status = 503
+    headers: ClassVar[Mapping[str, str]] = {"Retry-After": "1"}
 
 
 class ErrorCheckingClaim(Unavailable):

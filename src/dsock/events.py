@@ -29,6 +29,14 @@ class ConnectRefused(NamedTuple):
     code: str
 
 
+class FailuresLimited(NamedTuple):
+    """From this address came so many wrong secrets (`what`: tokens, or credentials of clients)
+    that no more are looked at in this minute."""
+
+    client: str
+    what: str
+
+
 class CommandApplied(NamedTuple):
     """This worker has carried out a command."""
 
@@ -107,6 +115,7 @@ Event = (
     ConnectionOpened
     | ConnectionClosed
     | ConnectRefused
+    | FailuresLimited
     | CommandApplied
     | CommandAnswered
     | MessageReceived

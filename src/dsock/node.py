@@ -24,14 +24,17 @@ from dsock.api.handlers import Handlers
 from dsock.backends.base import Backend
 from dsock.backends.memory import MemoryBackend
 from dsock.errors import DsockError, NotReady, ShuttingDown, StartError
-from dsock.events import RequestRefused, telling
+from dsock.events import FailuresLimited, RequestRefused, telling
 from dsock.http.app import application
+from dsock.http.gate import gate_of
 from dsock.http.health import internal_routes, ping_route
 from dsock.http.protocol import Rules
 from dsock.http.server import Sockets, StopSignals, listening, raise_file_limit, serving
+from dsock.limits import Failures, Room
 from dsock.observers.journal import Journal
 from dsock.observers.metrics import Metrics
 from dsock.processes.process import Process, State
+from dsock.proxies import Proxies
 from dsock.settings import Settings, mistake_about_redis
 from dsock.values import AUTO
 from dsock.worker.admission import Admission, Policy
@@ -163,7 +166,13 @@ class Node:
                 default_channels=settings.default_channels,
                 allowed_origins=settings.allowed_origins,
             )
-            self.admission = Admission(backend, worker, policy)
+            room = Room(
+                max_connections=settings.max_connections,
+                max_of_user=settings.max_connections_per_user,
+                max_per_second=settings.max_connects_per_second,
+            )
+            failures = Failures(settings.max_connect_failures, self._credentials_failed)
+            self.admission = Admission(backend, worker, policy, room, failures)
             self._metrics.watch(worker.registry.sizes)
             async with self._membership as membership:
                 await membership.enter_async_context(worker.member_of(backend))
@@ -185,8 +194,7 @@ class Node:
         routes = [ping_route()]
         if self._plan.role != "worker":
             handlers = Handlers(self.backend, self._notify, settings.max_message_size)
-            tokens = None if settings.insecure_no_token else settings.token
-            routes += api_routes(handlers, tokens)
+            routes += api_routes(handlers, gate_of(settings, self._notify))
         if self.admission:
             self._connect = ConnectApp(self.admission, self._notify)
             routes += self._connect.routes()
@@ -211,7 +219,14 @@ class Node:
         return replace(rules, on_upgrade=connect, upgrade_paths=frozenset((CONNECT,)))
 
     def _inner_rules(self) -> Rules:
-        return Rules(on_refused=lambda error: self._notify(RequestRefused(error.code)))
+        trusted = self._settings.trusted_proxies
+        return Rules(
+            on_refused=lambda error: self._notify(RequestRefused(error.code)),
+            proxies=Proxies(trusted) if trusted else None,
+        )
+
+    def _credentials_failed(self, client: str) -> None:
+        self._notify(FailuresLimited(client, "credentials"))
 
     async def drain(self) -> None:
         """Go on for `drain_delay`, then let nobody in, close the clients, and leave the

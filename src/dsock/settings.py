@@ -14,6 +14,7 @@ from dsock.values import (
     CHANNELS,
     LEASE,
     LIST,
+    NETWORKS,
     ORIGINS,
     PERIOD,
     PORT,
@@ -128,6 +129,13 @@ class Settings:
         only="worker",
     )
 
+    trusted_proxies: tuple[str, ...] = _option(
+        "Proxies whose X-Forwarded-For is believed: comma-separated addresses and networks, such "
+        "as 10.0.0.0/8.",
+        NETWORKS,
+        (),
+    )
+
     messaging_method: str = _option(
         "How the API reaches workers: through redis, or direct over HTTP.",
         choice("redis", "direct"),
@@ -172,6 +180,34 @@ class Settings:
         SIZE,
         2**16,
         only="worker",
+    )
+    max_connections: int = _option(
+        "Connections that a process may hold, those being let in included; 0: no limit.",
+        WHOLE,
+        0,
+        only="worker",
+    )
+    max_connections_per_user: int = _option(
+        "How many of them one user may have; 0: no limit.", WHOLE, 0, only="worker"
+    )
+    max_connects_per_second: int = _option(
+        "Clients that a process lets in within a second, and at once; 0: no limit.",
+        WHOLE,
+        0,
+        only="worker",
+    )
+    max_connect_failures: int = _option(
+        "Wrong claims and JWTs in a minute after which no claim is read for an address; "
+        "0: no limit. Set trusted_proxies first, if there are proxies.",
+        WHOLE,
+        0,
+        only="worker",
+    )
+    max_token_failures: int = _option(
+        "Wrong tokens in a minute after which an address is not listened to, unless the right one "
+        "came from there within an hour; 0: no limit.",
+        WHOLE,
+        60,
     )
     send_buffer_limit: int = _option(
         "A client with more than this waiting is too slow.", SIZE, 2**20, only="worker"

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
+from ipaddress import ip_network
 from typing import Any
 
 from dsock import names
@@ -186,6 +187,16 @@ def _origins(text: str) -> tuple[str, ...]:
     return origins
 
 
+def _networks(text: str) -> tuple[str, ...]:
+    networks = _list(text)
+    for network in networks:
+        try:
+            ip_network(network)
+        except ValueError:
+            raise ValueError(f"not an address or network such as 10.0.0.0/8: {network!r}") from None
+    return networks
+
+
 TEXT = Kind(str)
 SWITCH = Kind(_boolean, lambda value: str(value).lower(), bool)
 WHOLE = Kind(_whole, natural=int)
@@ -200,6 +211,7 @@ LEASE = Kind(_lease, duration_text, example="10s")
 LIST = Kind(_list, ",".join, list)
 TOKENS = Kind(_tokens, ",".join, list)
 CHANNELS = Kind(_channels, ",".join, list)
+NETWORKS = Kind(_networks, ",".join, list)
 ORIGINS = Kind(_origins, ",".join, list)
 
 

@@ -123,6 +123,17 @@ def of_a_node_that_is(code: str) -> list[Row]:
     return [row("ready", "", 503, code), row("connect", f"jwt={JWT}", 503, code)]
 
 
+def from_a_bad_neighbourhood() -> Iterator[Row]:
+    """The right token, and a claim, from an address that has failed too often."""
+    for call in NEED_A_TOKEN:
+        yield row(call, "", 429, "TOO_MANY_FAILURES")
+    yield row("connect", "claim=unknown-claim", 429, "TOO_MANY_FAILURES")
+
+
+def for_want_of_room(status: int, code: str) -> list[Row]:
+    return [row("connect", f"jwt={JWT}", status, code)]
+
+
 def too_slow() -> Iterator[Row]:
     """Heads that do not end."""
     for call, (method, path) in LINES.items():
@@ -150,6 +161,19 @@ ON_MEMORY: dict[str, tuple[Callable[[], Up], list[Row]]] = {
     "deaf": (lambda: trouble.on(trouble.Deaf()), of_a_node_that_is("NOT_READY")),
     "draining": (trouble.draining, of_a_node_that_is("SHUTTING_DOWN")),
     "impatient": (trouble.impatient, list(too_slow())),
+    "wary": (trouble.wary, list(from_a_bad_neighbourhood())),
+    "full": (
+        lambda: trouble.occupied(max_connections=1),
+        for_want_of_room(503, "TOO_MANY_CONNECTIONS"),
+    ),
+    "full-for-a-user": (
+        lambda: trouble.occupied(max_connections_per_user=1),
+        for_want_of_room(429, "TOO_MANY_CONNECTIONS_OF_USER"),
+    ),
+    "run-over": (
+        lambda: trouble.occupied(max_connects_per_second=1),
+        for_want_of_room(503, "TOO_MANY_CONNECTS"),
+    ),
 }
 ON_REDIS = list(on_redis())
 DOCUMENT = closed(document())

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any
 
+import jwt
 import pytest
 
 from dsock.backends.base import Held, Recipient
@@ -20,8 +21,9 @@ from dsock.presence import Info
 from dsock.report import Report
 from dsock.target import Target
 from dsock.worker.registry import Registry
-from tests.support.cluster import node_up
+from tests.support.cluster import JWT_SECRET, node_up
 from tests.support.redis_server import RedisServer
+from tests.support.wire import dial, handshake, open_wire, request
 
 LIMIT = 100
 """Bytes that a message may have on these nodes."""
@@ -151,6 +153,27 @@ async def impatient() -> AsyncIterator[tuple[Node, str]]:
         patch.setattr(Node, "rules", shorter)
         async with node_up("serve") as up:
             yield up
+
+
+@asynccontextmanager
+async def occupied(**limits: int) -> AsyncIterator[tuple[Node, str]]:
+    """A node with these limits, on which the user 1 has a connection. No time goes by."""
+    credential = jwt.encode({"sub": "1", "exp": 2**32}, JWT_SECRET)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("dsock.worker.admission.monotonic", lambda: 0.0)
+        async with node_up("serve", **limits) as up, open_wire(up[1], f"jwt={credential}"):
+            yield up
+
+
+@asynccontextmanager
+async def wary() -> AsyncIterator[tuple[Node, str]]:
+    """A node that was shown one wrong token and one wrong claim, and has enough of that."""
+    async with node_up("serve", max_token_failures=1, max_connect_failures=1) as up:
+        for guess in (request("GET", "/info?token=wrong"), handshake("/connect?claim=wrong")):
+            async with dial(up[1]) as wire:
+                await wire.send(guess)
+                assert (await wire.response()).status == 401
+        yield up
 
 
 @asynccontextmanager

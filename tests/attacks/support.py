@@ -32,8 +32,9 @@ SECONDS = 1.0
 ROUNDS = 300
 """Round trips that a figure is made of."""
 
-BUDGET = 0.1
-"""Seconds by which an attack on a node may delay others at the 0.99 quantile."""
+BUDGET = 0.25
+"""Seconds by which an attack on a node may delay others at the 0.99 quantile. On a quiet machine
+it is 0.01 to 0.02; without what protects them it is 0.3 to 9."""
 
 MB = 2**20
 
@@ -63,7 +64,7 @@ class Victim:
         self, receive_buffer: int = 0, /, **headers: str
     ) -> AbstractAsyncContextManager[Wire]:
         """A client more, with its 101."""
-        return open_wire(self.address, f"jwt={_jwt()}", receive_buffer, **headers)
+        return open_wire(self.address, f"jwt={jwt_of('attacker')}", receive_buffer, **headers)
 
     async def count(self, series: str, role: str = "worker") -> float:
         """A number from the `/metrics` of a process; 0 for what has not happened yet."""
@@ -74,8 +75,9 @@ class Victim:
         return float(found[1]) if found else 0.0
 
 
-def _jwt() -> str:
-    return jwt.encode({"sub": "attacker", "exp": int(time.time()) + 3600}, JWT_SECRET)
+def jwt_of(user: str) -> str:
+    """A good JWT of this user."""
+    return jwt.encode({"sub": user, "exp": int(time.time()) + 3600}, JWT_SECRET)
 
 
 @asynccontextmanager
@@ -126,21 +128,18 @@ def cpu(pid: int) -> float:
 # --- others ------------------------------------------------------------------------------
 
 
-class Bystander:
-    """A client that behaves, and the back end that sends to it."""
-
-    def __init__(self, victim: Victim, user: str, wire: Wire, caller: Wire) -> None:
-        self._wire = wire
-        self._caller = caller
-        self._send = request("POST", f"/send?user={user}&type=text&token={TOKEN}", b"still there?")
+class Others:
+    """Somebody who asks again and again for the same, and how long that takes."""
 
     async def round(self) -> float:
-        """Seconds until a message was received and its call answered."""
+        """Seconds that it took once."""
         start = time.perf_counter()
-        await self._caller.send(self._send)
-        assert (await self._wire.frame()).body == b"still there?"
-        assert (await self._caller.response()).json["report"]["connections"] == 1
+        await self.ask()
         return time.perf_counter() - start
+
+    async def ask(self) -> None:
+        """Ask, and wait for the answer."""
+        raise NotImplementedError
 
     async def p99(self, rounds: int = ROUNDS) -> float:
         """The 0.99 quantile of so many round trips, in seconds."""
@@ -157,13 +156,43 @@ class Bystander:
         return sorted(times)[len(times) * 99 // 100]
 
 
+class Bystander(Others):
+    """A client that behaves, and the back end that sends to it."""
+
+    def __init__(self, user: str, wire: Wire, caller: Wire) -> None:
+        self._wire = wire
+        self._caller = caller
+        self._send = request("POST", f"/send?user={user}&type=text&token={TOKEN}", b"still there?")
+
+    async def ask(self) -> None:
+        """A message is received, and its call answered."""
+        await self._caller.send(self._send)
+        await self.next()
+        assert (await self._caller.response()).json["report"]["connections"] == 1
+
+    async def next(self) -> None:
+        """What it receives next is what it was sent, and nothing that others made up."""
+        assert (await self._wire.frame()).body == b"still there?"
+
+
+class Pinger(Others):
+    """Somebody who asks a node whether it is there."""
+
+    def __init__(self, wire: Wire) -> None:
+        self._wire = wire
+
+    async def ask(self) -> None:
+        await self._wire.send(request("GET", "/ping"))
+        assert (await self._wire.response()).body == b"pong"
+
+
 @asynccontextmanager
 async def bystander(victim: Victim, user: str) -> AsyncIterator[Bystander]:
     async with (
         open_wire(victim.address, await victim.credential(user)) as wire,
         dial(victim.addresses["api"]) as caller,
     ):
-        yield Bystander(victim, user, wire, caller)
+        yield Bystander(user, wire, caller)
 
 
 # --- attackers ---------------------------------------------------------------------------

@@ -51,6 +51,8 @@ AMBIGUOUS = {
     "chunked twice": framed(TE, TE, "content-length: 5"),
     "chunked and identity": framed(f"{TE}, identity", "content-length: 5"),
     "identity and chunked": framed("transfer-encoding: identity, chunked", "content-length: 5"),
+    "identity, chunked and no length": framed("transfer-encoding: identity, chunked"),
+    "another coding and no length": framed("transfer-encoding: gzip, chunked"),
     "a coding before chunked": framed("transfer-encoding: xchunked", "content-length: 5"),
     "a coding in quotes": framed('transfer-encoding: "chunked"', "content-length: 5"),
     "a coding with a tab": framed("transfer-encoding:\x0bchunked", "content-length: 5"),

@@ -280,3 +280,11 @@ def test_what_is_no_origin_cannot_be_allowed(origin: str) -> None:
 def test_spaces_around_channels_are_not_part_of_their_names() -> None:
     channels = load({"DSOCK_DEFAULT_CHANNELS": "news, sports"}, {}).default_channels
     assert channels == ("news", "sports")
+
+
+@pytest.mark.parametrize(
+    "proxy", ["proxy.example", "*", "10.0.0.1/8", "10.0.0.0/33", "10.0.0", ":80"]
+)
+def test_a_proxy_that_is_no_address_or_network_is_refused(proxy: str) -> None:
+    with pytest.raises(StartError, match="not an address or network"):
+        load({"DSOCK_TRUSTED_PROXIES": f"10.0.0.0/8,{proxy}"}, {})

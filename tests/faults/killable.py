@@ -22,8 +22,9 @@ async def cluster_of(
     """An API in this process, and workers that can be killed."""
     given = {"redis_host": server.address, "worker_lease": f"{LEASE}s", **of_method(), **options}
     lease = parse_duration(given["worker_lease"])
+    report_timeout = parse_duration(options.get("report_timeout", "300ms"))
     at: dict[str, Any] = {"redis_host": server.address, **of_method()}
-    api = node_up("api", **at, worker_lease=lease, report_timeout=0.3)
+    api = node_up("api", **at, worker_lease=lease, report_timeout=report_timeout)
     async with api as (node, address), processes(workers, "worker", **given) as started:
         caller = Caller(f"http://{address}")
         async with caller.http:

@@ -83,6 +83,10 @@ class Answer:
         """Whether it says that no worker was missed."""
         return self.status == 200 and not self.unanswered
 
+    @property
+    def took(self) -> float:
+        return self.ended - self.began
+
     def __str__(self) -> str:
         counts = f"{self.connections} took it, {self.dropped} dropped, {self.unanswered} unanswered"
         return f"{self.began:.3f} to {self.ended:.3f}: {self.status}, {counts}"

@@ -37,7 +37,9 @@ class Faults:
     slice: int = 0
     """Passed on in pieces of half to one and a half times so many bytes; 0 for whole."""
     stalled: bool = False
-    """Nothing passes while this is so, and all of it after: packets are dropped for a while."""
+    """Nothing passes while this is so, and all of it after: packets are dropped for a while.
+    Each connection goes on by chance within `jitter` then, as TCP tries again at times of its own;
+    so what was sent on one that was given up may come last."""
     lost: bool = False
     """What comes is lost, and on its connection all that follows, its end too: the other
     side has vanished, and nobody says so."""
@@ -161,11 +163,14 @@ class Proxy:
         coming: asyncio.Queue[tuple[float, bytes]] = asyncio.Queue(maxsize=64)
         passing = asyncio.create_task(self._pass_on(link, way, coming))
         try:
-            while data := await _read(reader):
+            while data := await reader.read(2**16):
                 link.subscribed |= way == "there" and SUBSCRIBES in data
                 await _put(coming, (self._due(way), data), passing)
             await _put(coming, (self._loop.time(), b""), passing)
             await passing
+        except OSError:
+            # Who resets a connection has given up what is still on its way.
+            link.reset()
         finally:
             passing.cancel()
 
@@ -216,8 +221,9 @@ class Proxy:
         return way in link.silent
 
     async def _healed(self, way: Way) -> None:
-        while self._faults[way].stalled:
+        while (faults := self._faults[way]).stalled:
             await self._changed.wait()
+            await asyncio.sleep(self._random.uniform(0.0, faults.jitter))
 
     def _pieces(self, data: bytes, size: int) -> list[bytes]:
         if not size:
@@ -245,13 +251,6 @@ async def _until(moment: float) -> None:
     left = moment - asyncio.get_running_loop().time()
     if left > 0:
         await asyncio.sleep(left)
-
-
-async def _read(reader: asyncio.StreamReader) -> bytes:
-    try:
-        return await reader.read(2**16)
-    except OSError:
-        return b""
 
 
 def _reset(writer: asyncio.StreamWriter) -> None:

@@ -60,6 +60,8 @@ class BackEnd:
 
     def __init__(self, balancer: Balancer) -> None:
         self.statuses: Counter[int] = Counter()
+        self.unanswered = 0
+        """How often somebody was missed."""
         self.counted: list[int] = []
         """By message of `tell`: how many connections took it, so it was said."""
         self._balancer = balancer
@@ -85,6 +87,7 @@ class BackEnd:
         reply = await self.call("POST", "/send", str(number), channel="news", type="text")
         if reply.status == 200:
             self.counted[number] = reply.report["connections"]
+            self.unanswered += reply.report["unanswered"]
         return self.counted[number]
 
     async def run(self, users: int) -> None:
@@ -95,7 +98,7 @@ class BackEnd:
                 await self.call("POST", "/channel/subscribe/sport", user=f"user-{user}")
                 await self.call("GET", "/info", user=f"user-{user}")
                 await self.call("POST", "/channel/unsubscribe/sport", user=f"user-{user}")
-                await asyncio.sleep(0.02)
+                await asyncio.sleep(0.05)
 
     async def close(self) -> None:
         for caller in self._callers.values():

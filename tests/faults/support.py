@@ -132,13 +132,18 @@ class Teller:
         self._told = 0
         self.counted: dict[str, int] = {}
         """By message: how many connections took it, so it was said."""
-        self.statuses: set[int] = set()
+        self.answered: list[int] = []
+        """The statuses of all answers."""
+
+    @property
+    def statuses(self) -> set[int]:
+        return set(self.answered)
 
     async def tell(self) -> bool:
         """Tell the next number; whether everybody is said to have taken it."""
         self._told += 1
         reply = await self._cluster.api.send(str(self._told), channel="news")
-        self.statuses.add(reply.status)
+        self.answered.append(reply.status)
         if reply.status != 200:
             return False
         self.counted[str(self._told)] = reply.report["connections"]

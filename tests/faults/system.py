@@ -146,7 +146,7 @@ async def system_up(method: str, seed: int, **options: str) -> AsyncIterator[Sys
         "direct_message_hostname": "127.0.0.1",
         "worker_lease": f"{LEASE}s",
         "redis_timeout": "1500ms",
-        "report_timeout": "1500ms",
+        "report_timeout": "2s",
         "ping_interval": "1s",
         "ping_timeout": "3s",
         "drain_duration": "300ms",

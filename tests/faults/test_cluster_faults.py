@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
+import itertools
+from collections.abc import Iterator, Sequence
+from functools import partial
 
 import pytest
+from redis.crc import REDIS_CLUSTER_HASH_SLOTS as SLOTS
 from redis.crc import key_slot
 
 from dsock.backends.redis.membership import RedisMembership
@@ -31,6 +34,12 @@ AFTER_WAKING = 5.0
 
 FEW, LEASE = 3, 3.0
 
+MOVED, TOGETHER = 4000, 40
+"""Slots that move, and how many at a time."""
+
+SENDERS, MEANWHILE, LIMIT = 4, 20, 0.001
+"""Who sends all the time; what is sent at least while some slots move; the share that may fail."""
+
 
 @pytest.fixture
 def servers() -> Iterator[ClusteredRedis]:
@@ -50,6 +59,10 @@ def settled(servers: ClusteredRedis) -> bool:
     """Whether the claims that were used have been tidied away."""
     there = keys(servers)
     return not any(key.startswith("claim") for key in there)
+
+
+def reached(statuses: Sequence[int], count: int) -> bool:
+    return len(statuses) >= count
 
 
 async def a_lost_master(servers: ClusteredRedis, what: str, frozen: bool) -> None:
@@ -105,6 +118,41 @@ async def test_slots_may_move_while_messages_are_sent(servers: ClusteredRedis) -
             await eventually(teller.tell, 5)
         assert failed <= FEW * len(used)
         await eventually(lambda: all_ready(cluster), 5)
+        assert await shown(cluster, "u") == len(listeners)
+        await teller.check()
+        assert all(client.close_code is None for client in listeners)
+
+
+async def test_4000_slots_may_move_under_load(servers: ClusteredRedis) -> None:
+    async with cluster_with(**servers.options) as cluster, audience(cluster) as listeners:
+        teller = Teller(cluster, listeners)
+        assert await teller.tell()
+        source = servers.owner(mailbox(cluster, 0))
+        target = next(one for one in servers.masters() if one is not source)
+        # The mailbox is among them.
+        first = key_slot(mailbox(cluster, 0).encode())
+        slots = sorted(servers.slots(source), key=lambda slot: (slot - first) % SLOTS)[:MOVED]
+        statuses: list[int] = []
+
+        async def send(sender: int) -> None:
+            for number in itertools.count():
+                sent = await cluster.api.send("x", user=f"{sender}-{number}")
+                statuses.append(sent.status)
+
+        async with teller.telling():
+            senders = [asyncio.create_task(send(number)) for number in range(SENDERS)]
+            for start in range(0, MOVED, TOGETHER):
+                enough = len(statuses) + MEANWHILE
+                part = slots[start : start + TOGETHER]
+                await asyncio.to_thread(servers.move_slots, part, source, target)
+                await eventually(partial(reached, statuses, enough))
+            for sender in senders:
+                sender.cancel()
+        assert servers.owner(mailbox(cluster, 0)) is target
+        await eventually(teller.tell, RESUMED)
+        statuses += teller.answered
+        assert sum(status >= 500 for status in statuses) <= LIMIT * len(statuses)
+        await eventually(lambda: all_ready(cluster), RESUMED)
         assert await shown(cluster, "u") == len(listeners)
         await teller.check()
         assert all(client.close_code is None for client in listeners)

@@ -74,10 +74,11 @@ class Backend:
 
 
 @pytest.mark.parametrize("seed", [1, 2])
-async def test_b19_nothing_comes_twice_or_out_of_order_when_an_api_is_killed_in_mid_send(
+async def test_nothing_comes_twice_or_out_of_order_when_an_api_is_killed_in_mid_send(
     redis: RedisServer, seed: int
 ) -> None:
-    options = {"redis_host": redis.address, "token": TOKEN, **of_method()}
+    options = {"redis_host": redis.address, "token": TOKEN, "report_timeout": "10s"}
+    options |= of_method()
     async with (
         processes(KILLS + 1, "api", **options) as apis,
         processes(2, "worker", **options) as workers,

@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager, suppress
 
 import pytest
 
-from tests.faults.killable import LEASE, cluster_of
+from tests.faults.killable import cluster_of
 from tests.faults.support import keys
 from tests.support.cluster import Cluster
 from tests.support.eventually import eventually
@@ -17,7 +17,12 @@ from tests.support.listener import Listener, by_jwt, listen, listeners
 from tests.support.redis_server import RedisServer
 from tests.support.wire import Wire, open_wire
 
+PATIENT = {"report_timeout": "10s"}
+"""Even on a slow machine whoever is there answers within that."""
+
 LOST, SAFE = 1000, 20
+
+LEASE = 4.0
 
 BEAT, LOOK, REMOVAL = 1.0, 1.0, 2.0
 """Seconds between two beats and between two looks at them; in which records are removed."""
@@ -27,7 +32,7 @@ GONE_WITHIN = LEASE + 2 * LOOK + REMOVAL
 DRAINED = 5000
 DRAIN = 10.0
 
-REFUSED_WITHIN = 0.5
+REFUSED_WITHIN = 1.0
 """Seconds from the signal to the first client that is sent elsewhere."""
 
 ENDS_WITHIN = 2.5
@@ -35,13 +40,13 @@ ENDS_WITHIN = 2.5
 
 
 @pytest.mark.usefixtures("method")
-async def test_b25_b69_who_is_with_another_worker_misses_nothing_when_one_of_1000_is_killed(
+async def test_who_is_with_another_worker_misses_nothing_when_one_of_1000_is_killed(
     redis: RedisServer,
 ) -> None:
     lost = [by_jwt(f"lost-{n}", "news", f"own-{n}", session="s") for n in range(LOST)]
     safe = [by_jwt("safe", "news")] * SAFE
     async with (
-        cluster_of(redis, 2) as (cluster, (doomed, _)),
+        cluster_of(redis, 2, worker_lease=f"{LEASE}s", **PATIENT) as (cluster, (doomed, _)),
         listeners(cluster.workers[1], safe) as audience,
     ):
         # Before anybody else came: all that may be left.
@@ -100,20 +105,21 @@ async def knock(cluster: Cluster, until: asyncio.Future[int]) -> list[tuple[floa
     loop = asyncio.get_running_loop()
     attempts = []
     while not until.done():
-        with suppress(ConnectionRefusedError):
+        with suppress(OSError):
             attempt = await listen(cluster.workers[0], by_jwt("late", "news"))
-            attempts.append((loop.time(), attempt))
+            # Without an answer it has come too late even for a refusal.
+            attempts += [(loop.time(), attempt)] if attempt.status else []
         await asyncio.wait((until,), timeout=0.1)
     return attempts
 
 
-async def test_b40_b42_one_of_5000_that_is_told_to_stop_closes_them_evenly_and_ends_in_time(
+async def test_one_of_5000_that_is_told_to_stop_closes_them_evenly_and_ends_in_time(
     redis: RedisServer,
 ) -> None:
     queries = [by_jwt(f"user-{n % 500}", "news", session=f"{n}") for n in range(DRAINED - 1)]
-    patience = {"send_buffer_limit": "64MiB", "send_timeout": "60s"}
+    options = {"drain_duration": f"{DRAIN}s", "send_buffer_limit": "64MiB", "send_timeout": "60s"}
     async with (
-        cluster_of(redis, 1, drain_duration=f"{DRAIN}s", **patience) as (cluster, (leaving,)),
+        cluster_of(redis, 1, **options, **PATIENT) as (cluster, (leaving,)),
         listeners(cluster.workers[0], queries) as crowd,
         stalled(cluster),
     ):

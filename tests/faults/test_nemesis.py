@@ -6,8 +6,9 @@ from __future__ import annotations
 
 import pytest
 
-from tests.faults.nemesis import run, told
+from tests.faults.nemesis import run
 from tests.faults.schedule import KINDS, schedule
+from tests.faults.verdict import told
 
 SECONDS = 7.0
 """In which faults begin."""

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import socket
+import struct
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -151,6 +153,19 @@ async def test_what_is_stalled_comes_later(wired: Wired) -> None:
     assert not await wired.is_heard(b"late")
     wired.proxy.heal()
     await eventually(lambda: wired.server.heard == b"late")
+
+
+async def test_what_is_stalled_never_comes_if_its_connection_is_reset(wired: Wired) -> None:
+    await wired.asked(b"1")
+    wired.proxy.set(there=Faults(stalled=True))
+    assert not await wired.is_heard(b"late")
+    wired.writer.get_extra_info("socket").setsockopt(
+        socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0)
+    )
+    wired.writer.transport.abort()
+    await asyncio.wait_for(wired.server.ended.wait(), LONG)
+    wired.proxy.heal()
+    assert wired.server.heard == b"1"
 
 
 async def test_what_is_lost_stays_lost_and_the_other_way_works(wired: Wired) -> None:

@@ -16,12 +16,12 @@ from tests.support.eventually import eventually
 from tests.support.process import Process, process
 from tests.support.redis_server import RedisServer
 
-VISITORS, PASSERS_BY = 300, 20
+VISITORS, PASSERS_BY = 200, 20
 
 AWAY = 5.0
 """Seconds that a client is away, at most, but for one in a hundred."""
 
-DRAIN = {"drain_delay": "2s", "drain_duration": "2s"}
+DRAIN = {"drain_delay": "2s", "drain_duration": "3s"}
 """The delay is longer than the balancer needs to see that a node is not ready."""
 
 
@@ -57,7 +57,8 @@ class Nodes:
 async def test_a_restart_of_every_node_is_no_error_and_clients_are_away_5_s_at_most(
     redis: RedisServer,
 ) -> None:
-    options = {"redis_host": redis.address, "token": TOKEN, **of_method(), **DRAIN}
+    options = {"redis_host": redis.address, "token": TOKEN, "report_timeout": "10s"}
+    options |= {**of_method(), **DRAIN}
     async with AsyncExitStack() as stack:
         workers, apis = (Nodes(role, stack, **options) for role in ("worker", "api"))
         back_end = BackEnd(apis.balancer)
@@ -85,6 +86,7 @@ async def test_a_restart_of_every_node_is_no_error_and_clients_are_away_5_s_at_m
                 await eventually(lambda: all(visitor.latest == last for visitor in visitors))
         assert len([key for key in keys(redis) if key.startswith("worker:")]) == 3
         assert back_end.statuses.keys() == {200}
+        assert back_end.unanswered == 0
         assert sum((visitor.refusals for visitor in visitors + passers_by), Counter()) == {}
         assert {code for visitor in visitors for code in visitor.codes} == {1012}
         away = sorted(time for visitor in visitors for time in visitor.away)

@@ -6,14 +6,18 @@ import asyncio
 from collections.abc import Iterator
 
 import pytest
+from websockets.asyncio.client import connect
+from websockets.exceptions import InvalidStatus
 
-from tests.faults.support import Teller, all_ready, audience, cluster_with, shown
+from tests.faults.support import Teller, all_ready, audience, cluster_with
+from tests.support.cluster import Cluster
 from tests.support.eventually import eventually
 from tests.support.redis_server import RedisServer
 from tests.support.sentinels import WatchedRedis
 
 PROMOTED, RESUMED = 20.0, 10.0
 NOTICED = 5.0
+FEW = 3
 AFTER_WAKING = 5.0
 """Seconds in which an old master that wakes must not be noticed."""
 
@@ -35,6 +39,12 @@ def heard_at(server: RedisServer) -> set[str]:
         return set(client.pubsub_channels())
 
 
+async def connections(cluster: Cluster) -> set[tuple[str, str]]:
+    """What `/info` shows: ids, and workers."""
+    found = (await cluster.api.info(user="u"))["connections"]
+    return {(one["id"], one["worker"]) for one in found}
+
+
 @pytest.mark.parametrize("frozen", [False, True])
 async def test_b81_delivery_resumes_by_itself_when_the_sentinels_have_named_another_master(
     servers: WatchedRedis, frozen: bool
@@ -42,15 +52,16 @@ async def test_b81_delivery_resumes_by_itself_when_the_sentinels_have_named_anot
     async with cluster_with(**servers.options) as cluster, audience(cluster) as listeners:
         teller = Teller(cluster, listeners)
         assert await teller.tell()
+        before = await connections(cluster)
         old = servers.master()
         if frozen:
             old.freeze()
         else:
             old.kill()
         await eventually(lambda: servers.master() is not old, PROMOTED)
-        await eventually(teller.tell, RESUMED)
-        await eventually(lambda: all_ready(cluster), RESUMED)
-        assert await shown(cluster, "u") == len(listeners)
+        took = await eventually(teller.tell, RESUMED)
+        await eventually(lambda: all_ready(cluster), RESUMED - took)
+        assert await connections(cluster) == before
         if frozen:
             old.thaw()
             loop = asyncio.get_running_loop()
@@ -84,3 +95,69 @@ async def test_one_sentinel_that_answers_is_enough(servers: WatchedRedis) -> Non
     servers.sentinels[1].kill()
     async with cluster_with(**servers.options) as cluster, audience(cluster) as listeners:
         assert await Teller(cluster, listeners).tell()
+
+
+async def admits(cluster: Cluster, claim: str, worker: int = 0) -> bool:
+    """Whether a client is let in with this claim."""
+    try:
+        async with connect(cluster.url(f"?claim={claim}", worker)):
+            return True
+    except InvalidStatus as refused:
+        if refused.response.status_code != 401:
+            raise
+        return False
+
+
+async def admits_at_both(cluster: Cluster, claim: str) -> int:
+    """How many of two clients that race for it are let in."""
+    return sum(await asyncio.gather(*(admits(cluster, claim, worker) for worker in range(2))))
+
+
+def replicate(server: RedisServer) -> None:
+    """Wait until the replica has all that was written."""
+    with server.client() as client:
+        client.set("mark", 1, px=1)
+        assert client.wait(1, int(NOTICED * 1000)) == 1
+
+
+def lose_replica(server: RedisServer, replica: RedisServer) -> None:
+    """What is written from now on does not get there."""
+    replica.freeze()
+    with server.client() as client:
+        client.client_kill_filter(_type="replica")
+
+
+@pytest.mark.parametrize("fault", ["killed", "frozen", "killed before its replica had all"])
+async def test_a_claim_admits_one_across_a_failover_once_its_use_was_replicated(
+    servers: WatchedRedis, fault: str
+) -> None:
+    replicated = fault in ("killed", "frozen")
+    async with cluster_with(**servers.options) as cluster:
+        old = servers.master()
+        replica = next(server for server in servers.servers if server is not old)
+        used, unused = [
+            await asyncio.gather(*(cluster.api.claim("u", session=kind) for _ in range(FEW)))
+            for kind in ("used", "unused")
+        ]
+        replicate(old)
+        if not replicated:
+            lose_replica(old, replica)
+        assert [await admits(cluster, claim) for claim in used] == [True] * FEW
+        if replicated:
+            replicate(old)
+        if fault == "frozen":
+            old.freeze()
+        else:
+            old.kill()
+        if not replicated:
+            replica.thaw()
+        await eventually(lambda: servers.master() is not old, PROMOTED)
+        await eventually(lambda: all_ready(cluster), RESUMED)
+        # The declared window: what its replica had not got when the master was lost.
+        again = not replicated
+        assert [await admits_at_both(cluster, claim) for claim in used] == [again] * FEW
+        if fault == "frozen":
+            old.thaw()
+            await eventually(lambda: is_replica(old), PROMOTED)
+        assert [await admits_at_both(cluster, claim) for claim in unused] == [1] * FEW
+        assert [await admits_at_both(cluster, claim) for claim in used + unused] == [0] * 2 * FEW

@@ -22,11 +22,11 @@ SLACK = 0.75
 
 
 @pytest.mark.parametrize("told", [0, 20], ids=["idle", "in mid message"])
-async def test_b24_who_vanishes_without_a_fin_is_gone_within_ping_interval_and_timeout(
+async def test_who_vanishes_without_a_fin_is_gone_within_ping_interval_and_timeout(
     redis: RedisServer, told: int
 ) -> None:
     async with (
-        cluster_of(redis, 1, **PINGS) as (cluster, _),
+        cluster_of(redis, 1, report_timeout="10s", **PINGS) as (cluster, _),
         listeners(cluster.workers[0], [by_jwt("stays", "news")]) as [stays],
     ):
         async with open_wire(cluster.workers[0], by_jwt("vanishes", "news")) as wire:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from contextlib import ExitStack
 from typing import Any
 
@@ -112,6 +112,14 @@ class ClusteredRedis:
         port = max(set(ports), key=ports.count)
         return next(server for server in self.servers if server.port == port)
 
+    def slots(self, server: RedisServer) -> list[int]:
+        """The slots of a master, as it says itself."""
+        with server.client() as client:
+            client.response_callbacks.clear()
+            rows = client.execute_command("CLUSTER", "SLOTS")
+        own = [row for row in rows if int(row[2][1]) == server.port]
+        return [slot for row in own for slot in range(int(row[0]), int(row[1]) + 1)]
+
     def client(self) -> Any:
         options: dict[str, Any] = {"ssl": True, "ssl_cert_reqs": "none"} if self._tls else {}
         port = self._alive()[0].port
@@ -129,19 +137,27 @@ class ClusteredRedis:
         youngest = self.servers[-1]
         wait_until(lambda: _uptime(youngest) >= seconds)
 
-    def move_slots(self, slots: Iterable[int], source: RedisServer, target: RedisServer) -> None:
-        """Give slots and their keys to another master, as `redis-cli --cluster` does."""
+    def move_slots(self, slots: Sequence[int], source: RedisServer, target: RedisServer) -> None:
+        """Give slots and their keys to another master side by side, as `redis-cli --cluster`
+        gives one."""
         source_id, target_id = self.id_of(source), self.id_of(target)
         with source.client() as giver, target.client() as taker:
+            _set_slots(taker, slots, "IMPORTING", source_id)
+            _set_slots(giver, slots, "MIGRATING", target_id)
             for slot in slots:
-                taker.execute_command("CLUSTER", "SETSLOT", slot, "IMPORTING", source_id)
-                giver.execute_command("CLUSTER", "SETSLOT", slot, "MIGRATING", target_id)
                 while keys := giver.execute_command("CLUSTER", "GETKEYSINSLOT", slot, 100):
                     giver.execute_command(
                         *("MIGRATE", "127.0.0.1", target.port, "", 0, 5000, "KEYS", *keys)
                     )
-                for client in (taker, giver):
-                    client.execute_command("CLUSTER", "SETSLOT", slot, "NODE", target_id)
+            for client in (taker, giver):
+                _set_slots(client, slots, "NODE", target_id)
+
+
+def _set_slots(client: Any, slots: Sequence[int], *state: str) -> None:
+    with client.pipeline(transaction=False) as pipeline:
+        for slot in slots:
+            pipeline.execute_command("CLUSTER", "SETSLOT", slot, *state)
+        pipeline.execute()
 
 
 def ask(server: RedisServer, *command: str | int) -> Any:

@@ -51,14 +51,15 @@ async def test_a_worker_that_says_come_back_is_obeyed_with_a_new_claim(
     assert not secrets_in(done, *goodbyes.claims)
 
 
-async def test_what_is_away_for_a_while_is_tried_again(terminal: Terminal) -> None:
+@pytest.mark.parametrize("status", [503, 429])
+async def test_what_is_away_for_a_while_is_tried_again(terminal: Terminal, status: int) -> None:
     goodbyes, tries = Goodbyes(1012), 0
 
     def gate(client: ServerConnection, _: Request) -> Response | None:
         nonlocal tries
         tries += 1
         if tries == 2:
-            return client.respond(503, json.dumps({"success": False, "error": "Draining."}))
+            return client.respond(status, json.dumps({"success": False, "error": "Draining."}))
         if tries == 3:
             client.transport.abort()
         return None

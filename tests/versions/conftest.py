@@ -1,4 +1,4 @@
-"""Clusters whose APIs are of one version and whose workers are of another, as processes."""
+"""Clusters whose nodes are not all of the same version, as processes."""
 
 from __future__ import annotations
 
@@ -17,28 +17,40 @@ from tests.support.process import Process, process
 from tests.support.redis_server import RedisServer
 from tests.versions.last import Version, Versions
 
-LEASE = 2.0
+LEASE = 4.0
 
 
 class Mixture(NamedTuple):
-    api: Version
-    worker: Version
+    apis: tuple[Version, Version]
+    workers: tuple[Version, Version]
     method: str
 
     def __str__(self) -> str:
-        return f"{self.worker} workers under {self.api} API, {self.method}"
+        return f"{'+'.join(self.workers)} workers, {'+'.join(self.apis)} APIs, {self.method}"
 
 
-MIXTURES = [
-    *(Mixture("last", "this", method) for method in ("redis", "direct")),
-    *(Mixture("this", "last", method) for method in ("redis", "direct")),
-]
+def _mixtures(apis: tuple[Version, Version], workers: tuple[Version, Version]) -> list[Mixture]:
+    return [Mixture(apis, workers, method) for method in ("redis", "direct")]
+
+
+APART = _mixtures(("last", "last"), ("this", "this")) + _mixtures(
+    ("this", "this"), ("last", "last")
+)
+"""The halves of the cluster are of different versions."""
+
+ALIKE = _mixtures(("last", "last"), ("last", "last")) + _mixtures(
+    ("this", "this"), ("this", "this")
+)
+"""All are of one version: for what they make of a stranger."""
+
+MIXTURES = APART + _mixtures(("last", "this"), ("this", "last"))
+"""And in the end a cluster that has some of each of everything, as in the middle of an upgrade."""
 
 
 class Mixed(NamedTuple):
     cluster: Cluster
     another_worker: Callable[[], AbstractAsyncContextManager[Process]]
-    """Starts one more, of the same version as the others."""
+    """Starts one more, of the version that the first is not."""
 
 
 @pytest.fixture(scope="session")
@@ -52,6 +64,7 @@ async def mixed(
 ) -> AsyncIterator[Mixed]:
     """Two APIs and two workers, which stay up for all tests of a module."""
     mixture: Mixture = request.param
+    stranger: Version = "last" if mixture.workers[0] == "this" else "this"
     redis_session.empty()
     options = {
         "redis_host": redis_session.address,
@@ -59,7 +72,6 @@ async def mixed(
         "messaging_method": mixture.method,
         "direct_message_hostname": "127.0.0.1",
         "worker_lease": f"{LEASE}s",
-        "report_timeout": "500ms",
         "drain_duration": "500ms",
     }
 
@@ -68,14 +80,14 @@ async def mixed(
 
     async with AsyncExitStack() as stack:
         enter = stack.enter_async_context
-        workers = [await enter(started("worker", mixture.worker)) for _ in range(2)]
-        apis = [await enter(started("api", mixture.api)) for _ in range(2)]
+        workers = [await enter(started("worker", version)) for version in mixture.workers]
+        apis = [await enter(started("api", version)) for version in mixture.apis]
         callers = [Caller(f"http://{await one.listening()}") for one in apis]
         for caller in callers:
             await enter(caller.http)
         addresses = [await one.listening() for one in workers]
         cluster = Cluster(mixture.method, callers, addresses, [])
-        yield Mixed(cluster, lambda: started("worker", mixture.worker))
+        yield Mixed(cluster, lambda: started("worker", stranger))
 
 
 @pytest_asyncio.fixture(loop_scope="module")

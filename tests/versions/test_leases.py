@@ -1,4 +1,5 @@
-"""Promise 7 between two versions: who dies, stands still or leaves is missed as it should be."""
+"""Promise 7 between two versions: a worker that dies, stands still or leaves has records that only
+nodes of the other version are left to remove."""
 
 from __future__ import annotations
 
@@ -15,19 +16,22 @@ from tests.support.cluster import Cluster
 from tests.support.eventually import eventually
 from tests.support.process import Process
 from tests.support.redis_server import RedisServer
-from tests.versions.conftest import LEASE, Mixed
+from tests.versions.conftest import ALIKE, LEASE, Mixed
 
 GONE_WITHIN = LEASE + 4.0
 """The lease, two looks at the beats, and the removal of the records."""
 
-pytestmark = pytest.mark.asyncio(loop_scope="module")
+pytestmark = [
+    pytest.mark.asyncio(loop_scope="module"),
+    pytest.mark.parametrize("mixed", ALIKE, ids=str, indirect=True, scope="module"),
+]
 
 COMMANDS = ("/channel/subscribe/sport", "/channel/unsubscribe/sport", "/disconnect")
 
 
 @pytest_asyncio.fixture(loop_scope="module")
 async def other(mixed: Mixed) -> AsyncIterator[tuple[Cluster, Process]]:
-    """The cluster, and one more worker that the test may end: the third."""
+    """The cluster, and a worker of the other version that the test may end: the third."""
     async with mixed.another_worker() as other:
         cluster = mixed.cluster
         address = await other.listening()
@@ -44,7 +48,7 @@ async def worker_of(cluster: Cluster, user: str) -> str:
     return str(worker)
 
 
-async def test_b25_b69_a_killed_worker_is_unanswered_until_its_lease_ends_and_leaves_no_key(
+async def test_a_killed_worker_is_unanswered_until_its_lease_ends_and_leaves_no_key(
     other: tuple[Cluster, Process], redis_session: RedisServer
 ) -> None:
     (cluster, doomed), redis = other, redis_session

@@ -9,7 +9,14 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.promises import test_channels, test_claims, test_disconnect, test_open, test_order
+from tests.promises import (
+    test_channels,
+    test_claims,
+    test_disconnect,
+    test_open,
+    test_order,
+    test_report,
+)
 from tests.promises.test_channels import (
     test_a_channel_can_be_emptied_by_its_own_name,
     test_a_send_right_after_unsubscribing_does_not_arrive,
@@ -35,7 +42,6 @@ from tests.promises.test_disconnect import (
     test_claims_that_are_kept_still_admit,
 )
 from tests.promises.test_open import (
-    test_a_message_of_any_size_up_to_the_limit_arrives_whole,
     test_a_send_to_an_id_that_info_shows_arrives,
     test_b07_who_has_a_101_is_reachable_and_shown_at_once,
     test_who_has_left_is_shown_no_more_and_not_counted,
@@ -50,23 +56,24 @@ from tests.promises.test_order import (
     test_sends_through_both_api_nodes_in_turn_keep_their_order,
 )
 from tests.promises.test_report import (
-    test_b69_reports_count_whom_the_target_matches,
     test_who_is_not_matched_stays_connected,
     test_who_stays_is_counted_whoever_leaves_at_that_moment,
     test_without_a_report_only_the_workers_are_named,
 )
+from tests.support.cluster import Cluster
+from tests.support.crowd import Crowd
 
 pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.usefixtures("fewer_rounds")]
 
 FEWER = [
-    (test_channels, "MOVES", 20),
-    (test_channels, "RACES", 40),
+    (test_channels, "MOVES", 12),
+    (test_channels, "RACES", 24),
     (test_claims, "ROUNDS", 2),
     (test_claims, "RIVALS", 20),
-    (test_disconnect, "LOGOUTS", 12),
+    (test_disconnect, "LOGOUTS", 8),
     (test_open, "CLIENTS", 24),
     (test_open, "RACES", 30),
-    (test_order, "SENDS", 200),
+    (test_order, "SENDS", 120),
     (test_order, "CONCURRENT", 60),
 ]
 
@@ -78,3 +85,18 @@ def fewer_rounds() -> Iterator[None]:
         for module, name, rounds in FEWER:
             patch.setattr(module, name, rounds)
         yield
+
+
+@pytest.mark.parametrize(
+    ("target", "count"),
+    [({"user": "a", "session": "s"}, 2), ({"channel": "sport", "user": "a"}, 1)],
+)
+async def test_b69_reports_count_whom_the_target_matches(
+    cluster: Cluster, crowd: Crowd, target: dict[str, str], count: int
+) -> None:
+    await test_report.test_b69_reports_count_whom_the_target_matches(cluster, crowd, target, count)
+
+
+async def test_the_largest_message_arrives_whole(cluster: Cluster, crowd: Crowd) -> None:
+    test = test_open.test_a_message_of_any_size_up_to_the_limit_arrives_whole
+    await test(cluster, crowd, 2**20)

@@ -99,6 +99,9 @@ class RegistryMachine(RuleBasedStateMachine):
         users = {one.user for one in self.present}
         joined = {channel for one in self.present for channel in one.channels}
         assert self.registry.sizes() == (len(self.present), len(users), len(joined))
+        for user in USERS:
+            count = sum(one.user == user for one in self.present)
+            assert self.registry.count_of(user) == count
         assert [self.registry.holds(ToUser(user)) for user in USERS] == [u in users for u in USERS]
         assert [self.registry.holds(ToChannel(c)) for c in CHANNELS] == [
             c in joined for c in CHANNELS

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -12,17 +11,16 @@ from starlette.routing import BaseRoute, Route
 from dsock.api.handlers import Handlers
 from dsock.api.published import published_routes
 from dsock.http.app import Endpoint
-from dsock.http.request import require_token
+from dsock.http.gate import Gate
 
 
-def api_routes(handlers: Handlers, tokens: Sequence[str] | None) -> list[BaseRoute]:
-    """All calls; `tokens` None lets anyone make them."""
-    valid = None if tokens is None else [token.encode() for token in tokens]
+def api_routes(handlers: Handlers, gate: Gate | None) -> list[BaseRoute]:
+    """All calls; without a gate anyone may make them."""
 
     def route(method: str, path: str, endpoint: Endpoint) -> BaseRoute:
         async def authorized(request: Request) -> Response:
-            if valid is not None:
-                require_token(request, valid)
+            if gate:
+                gate.require_token(request)
             return await endpoint(request)
 
         made = Route(path, authorized, methods=[method])

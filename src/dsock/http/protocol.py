@@ -29,6 +29,7 @@ from dsock.http.answers import failure, request_id
 from dsock.http.incoming import Incoming
 from dsock.http.joined import JoinedWrites
 from dsock.http.upgrade import Upgrade
+from dsock.proxies import Proxies, unmapped
 
 LINGER = 1.0
 """Seconds for which a refused client may go on sending, so that it can read the answer."""
@@ -44,6 +45,8 @@ class Rules:
     on_upgrade: Callable[[Upgrade], None] | None = None
     """Takes the WebSocket handshakes on `upgrade_paths`."""
     upgrade_paths: frozenset[str] = frozenset()
+    proxies: Proxies | None = None
+    """Those that are believed when they say for whom they ask."""
     header_timeout: float = 10.0
     max_header_size: int = 16 * 1024
     max_headers: int = 100
@@ -100,6 +103,8 @@ class HttpProtocol(HttpToolsProtocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
+        if self.client:
+            self.client = unmapped(self.client[0]), self.client[1]
         self.transport = self._joined = JoinedWrites(transport, self.loop)
         self.flow = _Flow(transport, self._read_on)
         self._deadline = self.loop.time() + self._rules.header_timeout
@@ -215,7 +220,17 @@ class HttpProtocol(HttpToolsProtocol):
         self._deadline = self.loop.time() + self._rules.body_timeout
         # What an upgrade becomes is decided where the parser stops for it.
         if not self.parser.should_upgrade():
+            self.scope["client"] = self._client_of_request()
             super().on_headers_complete()
+
+    def _client_of_request(self) -> tuple[str, int] | None:
+        proxies, peer = self._rules.proxies, self.client
+        if proxies is None or peer is None:
+            return peer
+        told = (v.decode("latin-1") for name, v in self.headers if name == b"x-forwarded-for")
+        address = proxies.client_of(peer[0], told)
+        # The port is known of the peer alone.
+        return peer if address == peer[0] else (address, 0)
 
     def _require_sound_head(self) -> None:
         size, hosts, codings = len(self.url), 0, False
@@ -318,9 +333,9 @@ class HttpProtocol(HttpToolsProtocol):
     def _hand_over(self, on_upgrade: Callable[[Upgrade], None], query: bytes) -> None:
         self.connections.discard(self)
         self._deadline = None
-        client = self.client[0] if self.client else ""
+        client = self._client_of_request() or ("", 0)
         self._joined.flush()
-        upgrade = Upgrade(self._joined.raw, query, self.headers, client)
+        upgrade = Upgrade(self._joined.raw, query, self.headers, client[0])
         self._joined.raw.set_protocol(upgrade)
         self.parser = None  # type: ignore[assignment]  # breaks a reference cycle
         on_upgrade(upgrade)

@@ -1,9 +1,7 @@
-"""Reading a request: parameters, flags, the token, the body."""
+"""Reading a request: parameters, flags, headers, the body."""
 
 from __future__ import annotations
 
-import hmac
-from collections.abc import Sequence
 from urllib.parse import unquote_to_bytes
 
 from starlette.requests import Request
@@ -11,7 +9,6 @@ from starlette.types import Scope
 
 from dsock.errors import (
     ErrorReadingMessage,
-    InvalidAuthorization,
     MessageTooLarge,
 )
 from dsock.http.upgrade import parse_query
@@ -53,18 +50,10 @@ def header(scope: Scope, name: bytes) -> bytes:
     return b""
 
 
-def require_token(request: Request, tokens: Sequence[bytes]) -> None:
-    """Let the request pass if it shows one of the tokens, in the query or as a Bearer
-    (RFC 6750, section 2.1). Raises `InvalidAuthorization`.
-    """
-    shown = [(Parameters.of(request)("token") or "").encode("utf-8", "surrogateescape")]
-    scheme, _, value = header(request.scope, b"authorization").partition(b" ")
-    if scheme.lower() == b"bearer":
-        shown.append(value.strip(b" \t"))
-    # Every pair is compared, so that the time does not tell which one was near.
-    matches = [hmac.compare_digest(one, token) for one in shown if one for token in tokens]
-    if not any(matches):
-        raise InvalidAuthorization
+def address_of(request: Request) -> str:
+    """Where a request has come from, as far as that is known."""
+    address: str = (request.scope.get("client") or ("",))[0]
+    return address
 
 
 async def read_body(request: Request, limit: int) -> bytes:

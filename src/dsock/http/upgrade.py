@@ -25,7 +25,7 @@ class Upgrade(asyncio.Protocol):
     ) -> None:
         self.transport = transport
         self.client = client
-        """The peer's address."""
+        """The address that it has come from, before all proxies that are believed."""
         self.query = parse_query(query)
         self.on_lost: Callable[[], None] | None = None
         """Called when the client leaves before the verdict."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import sys
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -54,12 +55,17 @@ def configure(debug: bool, process: int | None = None) -> None:
     logging.getLogger("uvicorn.error").setLevel(logging.ERROR)
 
 
+DROPPED_EVERY = 1.0
+"""Seconds between two lines about payloads that cannot be read; the metric counts them all."""
+
+
 class Journal:
     """Writes down the events that an operator would want to find."""
 
     def __init__(self, log_requests: bool = False) -> None:
         self._log_requests = log_requests
         self._log = structlog.stdlib.get_logger("dsock")
+        self._silent_until = 0.0
 
     def interests(self) -> Interests:
         """What is worth a line."""
@@ -67,6 +73,7 @@ class Journal:
             events.BackendReached: self._backend_reached,
             events.WorkerGone: self._worker_gone,
             events.MethodsDiffer: self._methods_differ,
+            events.FailuresLimited: self._failures_limited,
             events.ConnectionOpened: self._connection_opened,
             events.ConnectionClosed: self._connection_closed,
             events.PayloadDropped: self._payload_dropped,
@@ -104,6 +111,9 @@ class Journal:
             worker=event.worker,
         )
 
+    def _failures_limited(self, event: events.FailuresLimited) -> None:
+        self._log.warning(f"too many wrong {event.what} from one address", client=event.client)
+
     def _connection_opened(self, event: events.ConnectionOpened) -> None:
         self._log.debug("connection opened", connection=event.id, user=event.user)
 
@@ -115,4 +125,8 @@ class Journal:
         self._log.warning("commands did not arrive", count=event.letters)
 
     def _payload_dropped(self, _: events.PayloadDropped) -> None:
-        self._log.warning("unreadable payload dropped")
+        # A line each would be the greater part of what a flood of them costs.
+        now = time.monotonic()
+        if now >= self._silent_until:
+            self._silent_until = now + DROPPED_EVERY
+            self._log.warning("unreadable payload dropped")

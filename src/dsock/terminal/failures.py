@@ -67,4 +67,4 @@ class Refused(Failure):
         lines += [", ".join(named), hint]
         super().__init__("\n".join(line for line in lines if line))
         self.answer = answer
-        self.passing = answer.status >= 500
+        self.passing = answer.status >= 500 or answer.status == 429

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import time
 import zlib
 from base64 import b64decode
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from time import monotonic, time
 from typing import NamedTuple
 from uuid import uuid4
 
@@ -24,15 +24,19 @@ from dsock.errors import (
     DsockError,
     ErrorGettingClaim,
     ErrorGettingConnection,
+    ExpiredClaim,
     InvalidHandshake,
+    InvalidJwt,
     MissingClaim,
     NotReady,
     OriginRefused,
     ShuttingDown,
+    TooManyFailures,
     Unavailable,
     UpgradeRequired,
 )
 from dsock.http.upgrade import Upgrade
+from dsock.limits import Failures, Room
 from dsock.origin import origin_allowed
 from dsock.worker.connection import Connection
 from dsock.worker.credentials import Credential, find_credential, select_protocol
@@ -59,11 +63,15 @@ class Policy:
 class Admission:
     """The door of a worker. `open` is false once the node drains."""
 
-    def __init__(self, backend: Backend, worker: Worker, policy: Policy) -> None:
+    def __init__(
+        self, backend: Backend, worker: Worker, policy: Policy, room: Room, failures: Failures
+    ) -> None:
         self.open = True
         self.backend = backend
         self._worker = worker
         self._policy = policy
+        self._room = room
+        self._failures = failures
         self._signatures = Signatures(policy.jwt_secret)
 
     @property
@@ -76,6 +84,9 @@ class Admission:
         """Let the client of a handshake in. Raises any `DsockError` that refuses it; then
         nothing of the client is left behind."""
         self._membership()
+        registry = self._worker.registry
+        # Whoever has to go for want of room goes before anything was done for him.
+        self._room.look(len(registry), monotonic())
         key = _handshake_key(upgrade)
         # No browser sends two; of whoever does, none may be a page that is not allowed.
         origins: Sequence[str | None] = upgrade.header(b"origin") or (None,)
@@ -85,7 +96,8 @@ class Admission:
         protocol = select_protocol(protocols)
         deflate = _negotiate_deflate(tuple(upgrade.header(b"sec-websocket-extensions")))
         claim = await self._read(
-            find_credential(upgrade.query, upgrade.header(b"authorization"), protocols)
+            find_credential(upgrade.query, upgrade.header(b"authorization"), protocols),
+            upgrade.client,
         )
         # It may have begun to drain, or lost its lease, while the claim was read.
         membership = self._membership()
@@ -94,7 +106,9 @@ class Admission:
         upgrade.on_lost = lambda: connection.close(Goodbye.CLIENT_LEFT)
         if upgrade.transport.is_closing():
             raise MissingClaim  # nobody will read this
-        self._worker.registry.add(connection)
+        # Others may have come in while the claim was read. Nobody can between these two.
+        self._room.enter(len(registry), registry.count_of(claim.user), monotonic())
+        registry.add(connection)
         try:
             await self._enter(membership, connection, claim)
         except BaseException:
@@ -108,12 +122,12 @@ class Admission:
             connection.data_received(early)
 
     async def check(
-        self, query: Sequence[tuple[str, str]], authorization: Sequence[str]
+        self, query: Sequence[tuple[str, str]], authorization: Sequence[str], client: str
     ) -> DsockError:
         """What a request without a WebSocket is answered; its claim stays as it is."""
         try:
             self._membership()
-            await self._read(find_credential(query, authorization, ()))
+            await self._read(find_credential(query, authorization, ()), client)
         except DsockError as error:
             return error
         return UpgradeRequired()
@@ -126,9 +140,23 @@ class Admission:
             raise NotReady
         return membership
 
-    async def _read(self, credential: Credential) -> Claim:
+    async def _read(self, credential: Credential, client: str) -> Claim:
+        over = self._failures.over(client, monotonic())
+        # To know whether a claim is good, the backend has to be asked: that is what the limit
+        # is for. A JWT is known by itself, and a good one passes, whoever else is at its address.
+        if over and credential.claim is not None:
+            raise TooManyFailures
+        try:
+            return await self._claim_of(credential)
+        except (MissingClaim, ExpiredClaim, InvalidJwt):
+            if over:
+                raise TooManyFailures from None
+            self._failures.add(client, monotonic())
+            raise
+
+    async def _claim_of(self, credential: Credential) -> Claim:
         if credential.claim is None:
-            return self._signatures.claim_of(credential.jwt or "", time.time())
+            return self._signatures.claim_of(credential.jwt or "", time())
         try:
             credential.claim.encode()
         except UnicodeEncodeError:

@@ -10,13 +10,17 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
-from dsock.errors import DsockError, ShuttingDown
+from dsock.errors import DsockError, ShuttingDown, TooManyConnections, TooManyConnects
 from dsock.events import ConnectRefused, Notify, RequestAnswered
 from dsock.http.answers import failure, request_id
+from dsock.http.request import address_of
 from dsock.http.upgrade import Upgrade, parse_query
 from dsock.worker.admission import Admission
 
 CONNECT = "/connect"
+
+_MEANT = (ShuttingDown, TooManyConnections, TooManyConnects)
+"""Refusals that somebody wanted, and of which there may be very many: nothing to be woken by."""
 
 log = structlog.stdlib.get_logger("dsock.worker")
 
@@ -44,8 +48,7 @@ class ConnectApp:
         id = request_id(given[0] if given else None)
         refusal = await self._refusal(upgrade, id)
         if refusal is not None:
-            # At a stop that is meant so, many come back at once: nothing to be woken by.
-            ours = refusal.status >= 500 and not isinstance(refusal, ShuttingDown)
+            ours = refusal.status >= 500 and not isinstance(refusal, _MEANT)
             level = log.error if ours else log.debug
             level("connect refused", code=refusal.code, request_id=id)
             self._notify(ConnectRefused(refusal.code))
@@ -75,6 +78,7 @@ class ConnectApp:
         error = await self._admission.check(
             parse_query(request.scope["query_string"]),
             request.headers.getlist("authorization"),
+            address_of(request),
         )
         self._notify(ConnectRefused(error.code))
         raise error

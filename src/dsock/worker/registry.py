@@ -74,6 +74,10 @@ class Registry(Generic[One]):
             return target.id in self._by_id
         return any(map(target.selects, self._by_user.get(target.user, {}).values()))
 
+    def count_of(self, user: str) -> int:
+        """How many connections a user has."""
+        return len(self._by_user.get(user, ()))
+
     def sizes(self) -> tuple[int, int, int]:
         """How many connections, users and channels there are."""
         return len(self._by_id), len(self._by_user), len(self._by_channel)

@@ -10,8 +10,11 @@ import pytest
 
 from dsock.backends.redis.backend import RedisBackend
 from dsock.backends.redis.membership import RedisMembership
+from dsock.command import MessageType, Send
 from dsock.errors import Unavailable
 from dsock.settings import Settings
+from dsock.target import ToUser
+from dsock.wire.codec import Letter
 from tests.faults.proxy import Faults, Proxy, proxy_to
 from tests.faults.support import cluster_at, goodbye, keys
 from tests.support.cluster import Cluster
@@ -113,9 +116,9 @@ async def test_a_record_lives_longer_than_until_it_is_written_anew(redis: RedisS
 
 
 @asynccontextmanager
-async def member_through(proxy: Proxy) -> AsyncIterator[Member]:
-    """A worker that nobody can tell anything, on a wire that may break."""
-    settings = Settings(redis_host=proxy.address, redis_timeout=0.5)
+async def member_through(proxy: Proxy, lease: float = 10.0) -> AsyncIterator[Member]:
+    """A worker on a wire that may break, of which no API knows."""
+    settings = Settings(redis_host=proxy.address, redis_timeout=0.5, worker_lease=lease)
     opened = RedisBackend.open(settings, lambda _: None, publishes=False)
     async with opened as backend, member_of(backend) as member:
         yield member
@@ -158,3 +161,20 @@ async def test_a_channel_that_was_left_in_vain_and_joined_again_has_its_member(
         await written_anew(member)
         with redis.client() as client:
             assert client.smembers("channel:sport") == {"line"}
+
+
+async def test_a_worker_that_may_have_been_declared_gone_carries_nothing_out(
+    redis: RedisServer,
+) -> None:
+    letter = Letter(Send(ToUser("user"), MessageType.TEXT, b"x"), "", 0, "")
+    async with proxy_to(redis.port) as proxy, member_through(proxy, lease=1.0) as member:
+        membership = member.membership
+        assert isinstance(membership, RedisMembership)
+        assert membership.postbox.take(letter)
+        proxy.set(Faults(stalled=True), Faults(stalled=True))
+        await eventually(lambda: membership.may_be_gone)
+        assert not membership.postbox.take(letter)
+        proxy.heal()
+        await eventually(lambda: not membership.may_be_gone)
+        assert membership.postbox.take(letter)
+        assert len(member.recorder.commands) == 2

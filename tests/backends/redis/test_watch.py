@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from math import ceil
 
 import pytest
 
@@ -144,6 +145,23 @@ async def test_silence_counts_only_while_the_watch_itself_reaches_redis(
     assert not await holds_within(lambda: watching.watch.workers != {"w"}, 1.5 * LEASE)
     own_redis.thaw()
     assert await eventually(lambda: watching.gone() == {"w"}, 3 * LEASE) > LEASE / 3
+
+
+async def test_time_in_which_redis_let_a_look_wait_is_nobodys_silence(
+    own_redis: RedisServer, new_pipe: NewPipe
+) -> None:
+    pipe, events = new_pipe(own_redis.address), list[Event]()
+    watch = Watch(pipe, KEYS, Reaper(pipe, KEYS), LEASE, events.append)
+    beat(own_redis, "w")
+    await watch.look()
+    for _ in range(ceil(LEASE / LOOK)):
+        own_redis.freeze()
+        look = asyncio.create_task(watch.look())
+        assert not await holds_within(look.done, 2 * LOOK)
+        own_redis.thaw()
+        await look
+    assert watch.workers == {"w"}
+    assert events == []
 
 
 async def test_a_worker_that_redis_forgot_has_its_lease_to_come_back(

@@ -45,9 +45,17 @@ HINTS: dict[type[DsockError], str] = {
     errors.RequestTimeout: "Send headers within 10 s, and a body without a pause of 30 s.",
     errors.MessageTooLarge: "Send less, or raise `max_message_size`.",
     errors.UpgradeRequired: "The credential is good and still unused: connect with a WebSocket.",
+    errors.TooManyFailures: "Mend what shows a wrong credential, and wait a minute; the log names "
+    "the address. If that is a proxy's, set `trusted_proxies`.",
+    errors.TooManyConnectionsOfUser: "The claim is still good: close another connection of the "
+    "user, or raise `max_connections_per_user`.",
     errors.HeadersTooLarge: "Send at most 100 headers, and 16 KiB of them and of the URL.",
     errors.NotReady: "Try again soon, at another node. If it stays, look at Redis.",
     errors.ShuttingDown: "Try again, at another node.",
+    errors.TooManyConnections: "The claim is still good: try again, at another node. Add workers, "
+    "or raise `max_connections`.",
+    errors.TooManyConnects: "The claim is still good: try again after a random time of a second "
+    "or more.",
     errors.ErrorCheckingClaim: "Look at Redis; the claim may exist. Try again with a new id.",
     errors.ErrorGettingClaim: "Look at Redis; then repeat the call.",
     errors.ErrorGettingConnection: "Look at Redis; then repeat the call. A message may have "

@@ -50,6 +50,10 @@ from dsock.errors import (
     RepeatedCredentials,
     RequestTimeout,
     ShuttingDown,
+    TooManyConnections,
+    TooManyConnectionsOfUser,
+    TooManyConnects,
+    TooManyFailures,
     UpgradeRequired,
     UserIdRequired,
     WorkerUnanswered,
@@ -63,7 +67,7 @@ ANY_REQUEST: Kinds = (BadRequest, RequestTimeout, HeadersTooLarge)
 ELSEWHERE: Kinds = (NotFound, MethodNotAllowed)
 """What is answered where there is no call."""
 
-_TOKEN: Kinds = (InvalidAuthorization,)
+_TOKEN: Kinds = (InvalidAuthorization, TooManyFailures)
 _TARGET: Kinds = (
     MissingTarget,
     InvalidConnectionId,
@@ -246,9 +250,13 @@ OPERATIONS = (
             InvalidJwt,
             OriginRefused,
             UpgradeRequired,
+            TooManyFailures,
+            TooManyConnectionsOfUser,
             *_OURS,
             NotReady,
             ShuttingDown,
+            TooManyConnections,
+            TooManyConnects,
             ErrorGettingClaim,
             ErrorGettingConnection,
         ),

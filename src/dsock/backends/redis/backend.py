@@ -28,6 +28,7 @@ from dsock.claim import Claim, ClaimRequest
 from dsock.command import Command
 from dsock.errors import StartError, Unavailable
 from dsock.events import BackendReached, Notify
+from dsock.http.gate import gate_of
 from dsock.presence import Info
 from dsock.report import Report
 from dsock.settings import Settings
@@ -56,7 +57,11 @@ class RedisBackend:
         self._watch = Watch(self._reads, self._keys, reaper, settings.worker_lease, notify)
         self._lives = Lives(refresh=settings.ttl_duration, lease=settings.worker_lease)
         self._address = address
-        self.reception = _reception(settings, notify) if address else None
+        self.reception = (
+            Reception(gate_of(settings, notify), settings.max_message_size, notify)
+            if address
+            else None
+        )
         """What takes direct messages for the workers here."""
         self._publisher = self._new_publisher() if publishes else None
 
@@ -179,11 +184,6 @@ def _couriers(settings: Settings, directory: Directory, mailboxes: Mailboxes) ->
         token=settings.token[0] if settings.token else "",
         timeout=settings.report_timeout,
     )
-
-
-def _reception(settings: Settings, notify: Notify) -> Reception:
-    tokens = None if settings.insecure_no_token else settings.token
-    return Reception(tokens, settings.max_message_size, notify)
 
 
 def _unreachable(settings: Settings, error: Unavailable) -> str:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import math
+import time
 from collections.abc import Callable, Sequence
 from typing import Any
 from uuid import uuid4
@@ -20,6 +21,9 @@ from dsock.backends.redis.pipe import OUT_OF_REACH
 
 DEAF_AFTER = 3.0
 """Seconds without a probe after which a mailbox counts as deaf."""
+
+SLICE = 0.002
+"""Seconds for which what has come in may hold the loop at a time."""
 
 FIRST_PAUSE, LONGEST_PAUSE = 0.02, 0.5
 
@@ -128,8 +132,13 @@ class Mailbox:
             self.round += 1
             self._heard_at = self._loop.time()
             self._subscribed()
+            end = time.perf_counter() + SLICE
             while True:
                 self._heard(await connection.read_response(timeout=math.inf))
+                # What is there already is read without giving up the loop.
+                if time.perf_counter() >= end:
+                    await asyncio.sleep(0)
+                    end = time.perf_counter() + SLICE
         finally:
             await connection.disconnect(nowait=True)
 

@@ -26,7 +26,7 @@ from dsock.backends.redis.postbox import Postbox
 from dsock.backends.redis.reaper import Reaper
 from dsock.claim import Claim
 from dsock.errors import StartError, Unavailable
-from dsock.events import Notify
+from dsock.events import Notify, PayloadDropped
 from dsock.wire.codec import encode_probe
 
 BEAT = 1.0
@@ -83,6 +83,7 @@ class RedisMembership:
         self._reaper = reaper
         self._lives = lives
         self._address = address
+        self._notify = notify
         self._ledger = Ledger(
             self.id,
             worker,
@@ -108,9 +109,14 @@ class RedisMembership:
 
     @property
     def ready(self) -> bool:
-        # After a pause it may have been declared gone without knowing yet.
-        has_lease = self._loop.time() - self._beat_at < self._lives.lease
-        return self.announced and has_lease and self._mailbox.hears
+        return self.announced and not self.may_be_gone and self._mailbox.hears
+
+    @property
+    def may_be_gone(self) -> bool:
+        """Whether its last beat is so long ago that it may have been declared gone without
+        knowing yet: who was logged out meanwhile would still be connected."""
+        silent = self._loop.time() - self._beat_at
+        return self._entered.is_set() and silent >= self._lives.lease
 
     @property
     def announced(self) -> bool:
@@ -184,8 +190,11 @@ class RedisMembership:
         self._wake.set()
 
     def heard_probe(self, probe: str) -> None:
-        """A probe has come in."""
-        self._heard = self._mailbox.probed(probe) or self._heard
+        """A probe has come in. Nobody but this worker sends any there."""
+        if self._mailbox.probed(probe):
+            self._heard = True
+        else:
+            self._notify(PayloadDropped())
 
     async def leave(self) -> None:
         """Remove every record; the subscription ends last. Commands that still come are
@@ -246,8 +255,9 @@ class RedisMembership:
             await self._begin_anew()
             return
         # First of all it takes its place: should it die in the middle, it will be missed.
-        now = self._loop.time()
+        began = self._loop.time()
         await self._pipe.call("EVAL", scripts.BEAT, 1, self._keys.workers(), self.id, 1)
+        self._beat_at = began
         over, failures = self._connections(), self._ledger.failures
         connections = await self._ledger.write_anew()
         await self._write_worker()
@@ -257,7 +267,6 @@ class RedisMembership:
         if over != self._connections() or failures != self._ledger.failures:
             return  # Something was missed meanwhile: once more, then.
         self._announced_over = over
-        self._beat_at = now
         self._entered.set()
         log.info("announced", worker=self.id, connections=connections)
 
@@ -269,6 +278,7 @@ class RedisMembership:
         self._worker.lease_lost()
         self.id = str(uuid4())
         self._ledger.begin_anew(self.id)
+        self._beat_at = self._loop.time()
         self._mailbox.rebuild(self._channels())
         await self._reaper.remove(old)
 

@@ -39,6 +39,8 @@ class Member(Protocol):
 
     id: str
 
+    @property
+    def may_be_gone(self) -> bool: ...
     def heard_probe(self, probe: str) -> None: ...
     async def settled(self) -> None: ...
 
@@ -90,15 +92,19 @@ class Postbox:
             return
         if self._keys.shared:
             self._compare(mail)
-        if self.take(mail) and mail.sequence:
+        # What a worker that may be gone leaves undone has reached it all the same.
+        if (self.take(mail) or self._member.may_be_gone) and mail.sequence:
             self._count(channel.removesuffix(":channel"), mail)
 
     def take(self, letter: Letter, answer: Answer | None = None) -> bool:
-        """Let the worker carry out a letter; says whether it came in time. If the letter
-        asks for an answer, that goes to `answer`, or else to the letter's reply channel."""
+        """Let the worker carry out a letter; says whether it came in time, and not to one
+        that may be gone. If the letter asks for an answer, that goes to `answer`, or else to the
+        letter's reply channel."""
         # A letter may have waited in a socket for longer than its publisher for an answer.
         if letter.publisher and not self._incoming.in_time(letter.publisher, letter.number):
             log.warning("a command that came too late was dropped", number=letter.number)
+            return False
+        if self._member.may_be_gone:
             return False
         answer = answer or functools.partial(self._answer, letter)
         self._worker.submit(letter.command, functools.partial(self._carried_out, letter, answer))

@@ -225,7 +225,8 @@ class Publisher:
             self._notify(PayloadDropped())
             return
         if isinstance(mail, Probe):
-            self._mailbox.probed(mail.text)
+            if not self._mailbox.probed(mail.text):
+                self._notify(PayloadDropped())
             return
         for number, outcome in mail.outcomes:
             self._answered(mail.worker, number, outcome)

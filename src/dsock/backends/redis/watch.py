@@ -98,15 +98,15 @@ class Watch:
     async def look(self) -> None:
         """Read all beats once; begin to remove whose lease has ended. Raises `Unavailable`
         unless all of Redis answers: a worker may be silent because a part of it does not."""
-        key = self._keys.workers()
+        key, asked = self._keys.workers(), self._loop.time()
         # Changes nothing, but fails where a beat would: a Redis that takes no writes says
         # nothing about who is alive.
         writable = self._pipe.call("ZADD", key, "XX", 0, "nobody")
         read = self._pipe.call("ZRANGE", key, 0, -1, "WITHSCORES")
         _, rows, *_ = await asyncio.gather(writable, read, *self._pipe.check())
-        now, before = self._loop.time(), self._looked_at
-        self._looked_at = now
-        passed = min(now - before, 2 * LOOK) if before is not None else 0.0
+        before, self._looked_at = self._looked_at, self._loop.time()
+        # A Redis that let this look wait has let no worker beat meanwhile.
+        passed = min(asked - before, 2 * LOOK) if before is not None else 0.0
         await self.in_doubt()
         beats = dict(zip(rows[::2], rows[1::2], strict=True))
         fresh = {

@@ -103,6 +103,32 @@ async def test_what_redis_has_to_confirm_is_answered_on_the_reply_channel(
             await eventually(answered)
 
 
+async def test_who_tries_tokens_here_is_not_listened_to(redis: RedisServer) -> None:
+    async with redis_cluster(redis, max_token_failures=2, **direct()) as cluster:
+        address = cluster.workers[0]
+        body = enclosed(worker_id(redis, address), text("guessed", 5))
+        for _ in range(2):
+            assert (await bring(address, body, "wrong")).status_code == 401
+        refused = await bring(address, body)
+        assert (refused.status_code, refused.json()["errorCode"]) == (429, "TOO_MANY_FAILURES")
+
+
+async def test_an_api_that_was_taken_before_goes_on_whoever_tries_tokens_beside_it(
+    redis: RedisServer,
+) -> None:
+    async with (
+        redis_cluster(redis, max_token_failures=2, **direct()) as cluster,
+        cluster.client("user", 0) as client,
+    ):
+        await cluster.api.send("before", user="user")
+        for _ in range(3):
+            last = await bring(cluster.workers[0], b"", "wrong")
+        assert last.status_code == 429
+        report = (await cluster.api.send("after", user="user")).report
+        assert (report["connections"], report["unanswered"]) == (1, 0)
+        assert [await client.recv() for _ in range(2)] == ["before", "after"]
+
+
 @pytest.mark.parametrize("token", ["", "wrong", TOKEN + "x"])
 @pytest.mark.parametrize("command", [HELLO, Subscribe(ToUser("user"), "news")])
 async def test_b31_without_the_token_nothing_is_delivered(

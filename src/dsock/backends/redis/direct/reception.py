@@ -14,7 +14,8 @@ from dsock.backends.redis.postbox import Postbox
 from dsock.command import Send
 from dsock.errors import BadRequest, ErrorReadingMessage, NotFound
 from dsock.events import Notify, PayloadDropped
-from dsock.http.request import read_body, require_token
+from dsock.http.gate import Gate
+from dsock.http.request import read_body
 from dsock.report import Outcome
 from dsock.wire.codec import Answers, Letter, Unreadable, decode_letters, encode_answers
 
@@ -28,12 +29,12 @@ _TURNS = 3
 
 
 class Reception:
-    """Takes letters for the workers of this process. `tokens` None lets anyone bring them;
+    """Takes letters for the workers of this process. Without a gate anyone may bring them;
     `max_size` is that of a message, in bytes."""
 
-    def __init__(self, tokens: Sequence[str] | None, max_size: int, notify: Notify) -> None:
+    def __init__(self, gate: Gate | None, max_size: int, notify: Notify) -> None:
         self.postboxes: set[Postbox] = set()
-        self._tokens = None if tokens is None else [token.encode() for token in tokens]
+        self._gate = gate
         self._limit = max_size + ENVELOPE
         self._notify = notify
 
@@ -41,8 +42,8 @@ class Reception:
         return [Route(MESSAGES, self._receive, methods=["POST"])]
 
     async def _receive(self, request: Request) -> Response:
-        if self._tokens is not None:
-            require_token(request, self._tokens)
+        if self._gate:
+            self._gate.require_token(request)
         body = await read_body(request, self._limit)
         try:
             worker, letters = decode_letters(body)

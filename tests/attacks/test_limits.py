@@ -1,0 +1,183 @@
+"""Those who come too often: with wrong secrets, or with good ones and in crowds."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import AsyncIterator
+from contextlib import suppress
+
+import pytest
+import pytest_asyncio
+
+from tests.attacks import support
+from tests.attacks.support import (
+    BUDGET,
+    MB,
+    SECONDS,
+    Bystander,
+    Memory,
+    Victim,
+    bystander,
+    jwt_of,
+)
+from tests.support.eventually import eventually
+from tests.support.wire import dial, handshake, request
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+ATTACKERS = 16
+"""How many come again and again, side by side."""
+
+BOUND = 4 * MB
+
+MOST = 20
+"""Connections that the victim may hold."""
+
+REFUSED = 'dsock_connects_refused_total{{code="{}"}}'
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def victim() -> AsyncIterator[Victim]:
+    limits = {
+        "max_connect_failures": "60",
+        "max_token_failures": "60",
+        "max_connections": str(MOST),
+        "max_connects_per_second": "50",
+        # The attackers come from where the bystander is, who has the token.
+        "trusted_proxies": "127.0.0.1",
+    }
+    async with support.victim(**limits) as victim:
+        yield victim
+
+
+async def come_again(address: str, data: bytes) -> Counter[int]:
+    """Ask this again and again, each time over a new connection; the statuses answered."""
+    statuses: Counter[int] = Counter()
+
+    async def one() -> None:
+        while True:
+            with suppress(ConnectionError):
+                async with dial(address) as wire:
+                    await wire.send(data)
+                    statuses[(await wire.response()).status] += 1
+
+    with suppress(TimeoutError):
+        async with asyncio.timeout(SECONDS):
+            await asyncio.gather(*(one() for _ in range(ATTACKERS)))
+    return statuses
+
+
+@pytest.mark.parametrize(
+    ("guess", "first", "address"),
+    [
+        pytest.param(handshake("/connect?claim=a-wrong-claim"), 401, "203.0.113.1", id="claims"),
+        pytest.param(handshake("/connect?jwt=a.wrong.jwt"), 401, "203.0.113.2", id="jwts"),
+        pytest.param(
+            request("GET", "/connect?claim=a-wrong-claim"), 401, "203.0.113.3", id="plain"
+        ),
+        pytest.param(request("GET", "/info?user=1&token=wrong"), 401, "203.0.113.4", id="tokens"),
+    ],
+)
+async def test_who_tries_secrets_may_try_few_and_delays_nobody(
+    victim: Victim, by: Bystander, quiet: float, guess: bytes, first: int, address: str
+) -> None:
+    memory, data = Memory(victim.pid), _from(address, guess)
+    answered: list[Counter[int]] = []
+
+    async def attack() -> None:
+        answered.append(await come_again(victim.address, data))
+
+    assert await by.p99_during(attack()) < quiet + BUDGET
+    [statuses] = answered
+    assert statuses.keys() == {first, 429}
+    # What was under way when the limit was reached is answered, too; and a minute may end.
+    assert 60 <= statuses[first] < 2 * 60 + ATTACKERS
+    assert memory.grown < BOUND
+
+
+async def test_guesses_are_counted_in_the_metrics(victim: Victim) -> None:
+    series = REFUSED.format("TOO_MANY_FAILURES")
+    before = await victim.count(series)
+    statuses = await come_again(
+        victim.address, _from("203.0.113.5", handshake("/connect?claim=a-wrong-claim"))
+    )
+    # An answer may have been on its way when the attackers gave up.
+    assert statuses[429] <= await victim.count(series) - before <= statuses[429] + ATTACKERS
+
+
+async def test_guesses_that_each_come_from_elsewhere_cost_little_memory_and_delay_nobody(
+    victim: Victim, by: Bystander, quiet: float
+) -> None:
+    memory, guesses = Memory(victim.pid), 0
+
+    async def attack() -> None:
+        nonlocal guesses
+        wrong = request("GET", "/info?user=1&token=wrong")
+        async with dial(victim.address) as wire:
+            loop = asyncio.get_running_loop()
+            end = loop.time() + SECONDS
+            while loop.time() < end:
+                guesses += 1
+                address = f"10.0.{guesses >> 8}.{guesses & 255}"
+                await wire.send(_from(address, wrong))
+                assert (await wire.response()).status == 401
+
+    assert await by.p99_during(attack()) < quiet + BUDGET
+    assert guesses > 100
+    assert memory.grown < BOUND
+
+
+async def test_who_finds_no_room_delays_nobody_and_costs_nothing(
+    victim: Victim, by: Bystander, quiet: float
+) -> None:
+    memory, series = Memory(victim.pid), REFUSED.format("TOO_MANY_CONNECTIONS")
+    before = await victim.count(series)
+    statuses: Counter[int] = Counter()
+    async with bystander(victim, "other"):
+        data = handshake(f"/connect?jwt={jwt_of('attacker')}")
+
+        async def attack() -> None:
+            async with asyncio.TaskGroup() as group:
+                held = [group.create_task(stay(data)) for _ in range(MOST)]
+                statuses.update(await come_again(victim.address, data))
+                for one in held:
+                    one.cancel()
+
+        async def stay(data: bytes) -> None:
+            async with dial(victim.address) as wire:
+                await wire.send(data)
+                await wire.response()
+                await wire.end()
+
+        assert await by.p99_during(attack()) < quiet + BUDGET
+    assert statuses[503] > 100
+    assert memory.grown < BOUND
+    assert await victim.count(series) > before
+    await eventually(lambda: _alone(victim))
+    # Somebody wanted it so: a line for each would be one more way to hurt.
+    assert not any("connect refused" in line for line in victim.processes["worker"].log)
+
+
+async def test_a_crowd_with_good_credentials_comes_in_at_the_rate_that_was_set(
+    victim: Victim, by: Bystander, quiet: float
+) -> None:
+    data, answered = handshake(f"/connect?jwt={jwt_of('attacker')}"), []
+
+    async def attack() -> None:
+        answered.append(await come_again(victim.address, data))
+
+    assert await by.p99_during(attack()) < quiet + BUDGET
+    [statuses] = answered
+    assert statuses.keys() == {101, 503}
+    # 50 at once, and as many in the second.
+    assert statuses[101] <= 100 + ATTACKERS
+
+
+def _from(address: str, data: bytes) -> bytes:
+    """The same request, as a proxy passes it on for this client."""
+    return data.replace(b"\r\n", f"\r\nx-forwarded-for: {address}\r\n".encode(), 1)
+
+
+async def _alone(victim: Victim) -> bool:
+    return await victim.count("dsock_connections") == 1
