@@ -14,7 +14,7 @@ from structlog.testing import capture_logs
 from websockets.asyncio.client import connect
 from websockets.exceptions import InvalidStatus
 
-from dsock.http import request
+from dsock.http import gate
 from dsock.http.protocol import Rules
 from tests.support.cluster import TOKEN, memory_cluster
 from tests.support.eventually import eventually
@@ -47,7 +47,7 @@ async def test_b47_a_token_is_compared_with_all_and_in_constant_time(
         return hmac.compare_digest(one, other)
 
     async with memory_cluster(token=(Guarded(TOKEN), Guarded(OTHER))) as node:
-        monkeypatch.setattr(request, "hmac", type("Noting", (), {"compare_digest": noted}))
+        monkeypatch.setattr(gate, "hmac", type("Noting", (), {"compare_digest": noted}))
         async with httpx.AsyncClient(base_url=node.api.url) as anyone:
             answer = await anyone.get("/info", params={"user": "u", "token": shown})
     assert answer.status_code == (200 if shown in (TOKEN, OTHER) else 401)

@@ -13,7 +13,7 @@ import structlog
 from dsock.backends.base import Recipient
 from dsock.backends.redis.calls import Calls
 from dsock.backends.redis.keys import Keys
-from dsock.backends.redis.sequences import Incoming
+from dsock.backends.redis.sequences import HeardLetters
 from dsock.command import Send
 from dsock.errors import Unavailable
 from dsock.events import LettersMissed, MethodsDiffer, Notify, PayloadDropped
@@ -68,7 +68,7 @@ class Postbox:
         self._member = member
         self._method = method
         self._notify = notify
-        self._incoming = Incoming()
+        self._heard = HeardLetters()
         self._differed_at = -inf
         self._outgoing: dict[str, list[tuple[int, Outcome]]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
@@ -101,7 +101,7 @@ class Postbox:
         that may be gone. If the letter asks for an answer, that goes to `answer`, or else to the
         letter's reply channel."""
         # A letter may have waited in a socket for longer than its publisher for an answer.
-        if letter.publisher and not self._incoming.in_time(letter.publisher, letter.number):
+        if letter.publisher and not self._heard.in_time(letter.publisher, letter.number):
             log.warning("a command that came too late was dropped", number=letter.number)
             return False
         if self._member.may_be_gone:
@@ -112,7 +112,7 @@ class Postbox:
 
     def _count(self, mailbox: str, letter: Letter) -> None:
         own = mailbox == self._keys.mailbox(self._member.id)
-        if missing := self._incoming.missing(
+        if missing := self._heard.missing(
             mailbox, letter.publisher, letter.sequence, from_the_start=own
         ):
             self._notify(LettersMissed(missing))
