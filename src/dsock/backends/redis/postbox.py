@@ -92,18 +92,25 @@ class Postbox:
             return
         if self._keys.shared:
             self._compare(mail)
-        # What a worker that may be gone leaves undone has reached it all the same.
-        if (self.take(mail) or self._member.may_be_gone) and mail.sequence:
-            self._count(channel.removesuffix(":channel"), mail)
+        if self._is_in_time(mail):
+            if mail.sequence:
+                self._count(channel.removesuffix(":channel"), mail)
+            self._submit(mail, None)
 
     def take(self, letter: Letter, answer: Answer | None = None) -> bool:
         """Let the worker carry out a letter; says whether it came in time, and not to one
         that may be gone. If the letter asks for an answer, that goes to `answer`, or else to the
         letter's reply channel."""
+        return self._is_in_time(letter) and self._submit(letter, answer)
+
+    def _is_in_time(self, letter: Letter) -> bool:
         # A letter may have waited in a socket for longer than its publisher for an answer.
         if letter.publisher and not self._heard.in_time(letter.publisher, letter.number):
             log.warning("a command that came too late was dropped", number=letter.number)
             return False
+        return True
+
+    def _submit(self, letter: Letter, answer: Answer | None) -> bool:
         if self._member.may_be_gone:
             return False
         answer = answer or functools.partial(self._answer, letter)
