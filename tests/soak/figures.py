@@ -31,13 +31,9 @@ async def figures(nodes: Sequence[Process], redis: RedisServer | None) -> Figure
     return found
 
 
-def clients(found: Figures) -> int:
-    """How many connections there are on all nodes."""
-    return sum(
-        number
-        for name, number in found.items()
-        if isinstance(number, int) and name.endswith(" connections")
-    )
+def with_memory(one: Figures, other: Figures) -> Figures:
+    """All figures of the one, but memory of the other."""
+    return one | {name: figure for name, figure in other.items() if name.endswith(" rss")}
 
 
 def at_least(one: Figures, other: Figures) -> Figures:

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import io
 import subprocess
 import sys
-import tarfile
+import zipfile
 from pathlib import Path
 from typing import Literal
 
@@ -13,23 +12,16 @@ import dsock
 
 Version = Literal["last", "this"]
 
-LAST = "e217c2bf48b0ce249da6415404d91e728946bfab"
-"""Its commit. When a release is out, put the commit of its tag here (`git rev-parse TAG^{commit}`):
-what is built after it must live with it. The clone needs its history (`fetch-depth: 0`)."""
-
-_ROOT = Path(__file__).parents[2]
+LAST = Path(__file__).with_name("last.zip")
+"""Its sources, as of commit e217c2b. When a release is out, put those of its tag here
+(`git archive --format=zip -9 -o tests/versions/last.zip TAG src`): what is built after it must
+live with it."""
 
 
 def sources_of_last(into: Path) -> Path:
     """Unpack it into this folder; gives what its nodes import."""
-    done = subprocess.run(
-        ["git", "-C", str(_ROOT), "archive", "--format=tar", LAST, "src"],
-        capture_output=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr.decode()
-    with tarfile.open(fileobj=io.BytesIO(done.stdout)) as archive:
-        archive.extractall(into, filter="data")
+    with zipfile.ZipFile(LAST) as archive:
+        archive.extractall(into)
     return into / "src"
 
 

@@ -57,7 +57,7 @@ async def stores(**options: Any) -> bool:
 
 async def refuses(why: str = "cannot (reach|agree with) Redis", **options: Any) -> None:
     """See that Redis cannot be reached with these options, and that the node says why."""
-    settings = Settings(**options, redis_timeout=0.5)
+    settings = Settings(**options, redis_timeout=2.0)
     with pytest.raises(StartError, match=why):
         async with RedisBackend.open(settings, lambda event: None, publishes=False):
             pass

@@ -8,7 +8,7 @@ from typing import Protocol
 
 from dsock.backends.redis.calls import Calls
 from dsock.backends.redis.keys import Keys
-from dsock.backends.redis.sequences import Outgoing
+from dsock.backends.redis.sequences import PublishedLetters
 from dsock.report import Outcome
 from dsock.wire.codec import Letter, encode, in_sequence, is_channel_action
 
@@ -44,7 +44,7 @@ class Mailboxes:
     def __init__(self, pipe: Calls, keys: Keys, *, counts: bool) -> None:
         self._pipe = pipe
         self._keys = keys
-        self._outgoing = Outgoing() if counts else None
+        self._published = PublishedLetters() if counts else None
 
     def carry(self, workers: Iterable[str], letter: Letter) -> list[asyncio.Future[int]]:
         payload = encode(letter)
@@ -53,6 +53,6 @@ class Mailboxes:
         return [self._pipe.publish(mailbox(id), self._for(id, payload)) for id in workers]
 
     def _for(self, id: str, payload: bytes) -> bytes:
-        return in_sequence(payload, self._outgoing.next(id)) if self._outgoing else payload
+        return in_sequence(payload, self._published.next(id)) if self._published else payload
 
     async def close(self) -> None: ...

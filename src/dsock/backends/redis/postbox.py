@@ -13,7 +13,7 @@ import structlog
 from dsock.backends.base import Recipient
 from dsock.backends.redis.calls import Calls
 from dsock.backends.redis.keys import Keys
-from dsock.backends.redis.sequences import Incoming
+from dsock.backends.redis.sequences import HeardLetters
 from dsock.command import Send
 from dsock.errors import Unavailable
 from dsock.events import LettersMissed, MethodsDiffer, Notify, PayloadDropped
@@ -68,7 +68,7 @@ class Postbox:
         self._member = member
         self._method = method
         self._notify = notify
-        self._incoming = Incoming()
+        self._heard = HeardLetters()
         self._differed_at = -inf
         self._outgoing: dict[str, list[tuple[int, Outcome]]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
@@ -92,18 +92,25 @@ class Postbox:
             return
         if self._keys.shared:
             self._compare(mail)
-        # What a worker that may be gone leaves undone has reached it all the same.
-        if (self.take(mail) or self._member.may_be_gone) and mail.sequence:
-            self._count(channel.removesuffix(":channel"), mail)
+        if self._is_in_time(mail):
+            if mail.sequence:
+                self._count(channel.removesuffix(":channel"), mail)
+            self._submit(mail, None)
 
     def take(self, letter: Letter, answer: Answer | None = None) -> bool:
         """Let the worker carry out a letter; says whether it came in time, and not to one
         that may be gone. If the letter asks for an answer, that goes to `answer`, or else to the
         letter's reply channel."""
+        return self._is_in_time(letter) and self._submit(letter, answer)
+
+    def _is_in_time(self, letter: Letter) -> bool:
         # A letter may have waited in a socket for longer than its publisher for an answer.
-        if letter.publisher and not self._incoming.in_time(letter.publisher, letter.number):
+        if letter.publisher and not self._heard.in_time(letter.publisher, letter.number):
             log.warning("a command that came too late was dropped", number=letter.number)
             return False
+        return True
+
+    def _submit(self, letter: Letter, answer: Answer | None) -> bool:
         if self._member.may_be_gone:
             return False
         answer = answer or functools.partial(self._answer, letter)
@@ -112,7 +119,7 @@ class Postbox:
 
     def _count(self, mailbox: str, letter: Letter) -> None:
         own = mailbox == self._keys.mailbox(self._member.id)
-        if missing := self._incoming.missing(
+        if missing := self._heard.missing(
             mailbox, letter.publisher, letter.sequence, from_the_start=own
         ):
             self._notify(LettersMissed(missing))

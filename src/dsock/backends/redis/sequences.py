@@ -16,7 +16,7 @@ MAX_PUBLISHERS = 4096
 """API nodes of whose letters a worker remembers the last."""
 
 
-class Outgoing:
+class PublishedLetters:
     """What an API has published, by mailbox."""
 
     def __init__(self) -> None:
@@ -31,7 +31,7 @@ class Outgoing:
         return sequence
 
 
-class Incoming:
+class HeardLetters:
     """What a worker has heard, by publisher."""
 
     def __init__(self) -> None:
