@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import yaml
 from prometheus_client import generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
@@ -47,7 +48,7 @@ def test_the_codes_that_a_go_dsock_did_not_have_are_listed() -> None:
     assert set(re.findall(r"`([A-Z_]+)`", said)) == set(codes()) - GROUPS - set(GO_CODES.split())
 
 
-def test_every_metric_is_listed_and_no_other() -> None:
+def metrics_there() -> set[str]:
     metrics = Metrics()
     metrics.watch(lambda: (0, 0, 0))
     with Totals.open(Board(2), holds_clients=True) as totals:
@@ -55,13 +56,26 @@ def test_every_metric_is_listed_and_no_other() -> None:
             *text_string_to_metric_families(metrics.expose()[0].decode()),
             *text_string_to_metric_families(generate_latest(totals.registry()).decode()),
         ]
-    there = {
+    return {
         f"{one.name}_total" if one.type == "counter" else one.name
         for one in families
         if one.name.startswith("dsock_") and not one.name.endswith("_created")
     }
+
+
+def test_every_metric_is_listed_and_no_other() -> None:
     table = page("operations.md").partition("## Metrics")[2].partition("\n## ")[0]
-    assert set(re.findall(r"`(dsock_\w+)", table)) == there
+    assert set(re.findall(r"`(dsock_\w+)", table)) == metrics_there()
+
+
+def test_every_alert_is_explained_and_asks_for_metrics_that_there_are() -> None:
+    section = page("operations.md").partition("## Alerts")[2].partition("\n## ")[0]
+    text = section.partition("```yaml\n")[2].partition("```")[0]
+    [group] = yaml.safe_load(text)["groups"]
+    explained = re.findall(r"^\| `(Dsock\w+)`", section, re.MULTILINE)
+    assert [rule["alert"] for rule in group["rules"]] == explained
+    asked = set(re.findall(r"\b(dsock_\w+)", " ".join(rule["expr"] for rule in group["rules"])))
+    assert {name.removesuffix("_count") for name in asked} <= metrics_there()
 
 
 def test_every_reason_to_close_is_listed_as_its_metric_has_it() -> None:
