@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, nullcontext
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -19,24 +20,27 @@ from dsock.settings import Settings
 from tests.conftest import BACKENDS, TOPOLOGIES
 from tests.support.recorder import Member, member_of
 from tests.support.redis_server import Servers
+from tests.support.rights import limited_user
 from tests.support.together import together
 
 
-@pytest.fixture(params=BACKENDS + TOPOLOGIES)
+@pytest.fixture(params=[*BACKENDS, *TOPOLOGIES, "limited"])
 async def backend(request: pytest.FixtureRequest) -> AsyncIterator[Backend]:
-    """A backend with an API's side and a worker's side."""
+    """A backend with an API's side and a worker's side; `limited` may do no more than is
+    documented."""
     if request.param == "memory":
         yield MemoryBackend()
-    else:
-        servers: Servers = request.getfixturevalue("redis")
-        async with redis_backend(servers, direct=request.param == "direct") as backend:
+        return
+    servers = request.getfixturevalue("redis")
+    with limited_user(servers) if request.param == "limited" else nullcontext({}) as user:
+        async with redis_backend(servers, request.param == "direct", **user) as backend:
             yield backend
 
 
 @asynccontextmanager
-async def redis_backend(servers: Servers, direct: bool) -> AsyncIterator[RedisBackend]:
+async def redis_backend(servers: Servers, direct: bool, **user: Any) -> AsyncIterator[RedisBackend]:
     """A backend; with `direct`, its workers take direct messages on a port of their own."""
-    settings, address = Settings(**servers.options, token=("token",)), ""
+    settings, address = Settings(**servers.options, **user, token=("token",)), ""
     async with AsyncExitStack() as stack:
         if direct:
             settings = replace(settings, messaging_method="direct")
