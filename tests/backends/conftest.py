@@ -3,7 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager, nullcontext
+from contextlib import (
+    AbstractContextManager,
+    AsyncExitStack,
+    asynccontextmanager,
+    nullcontext,
+)
 from dataclasses import replace
 from typing import Any
 
@@ -32,7 +37,8 @@ async def backend(request: pytest.FixtureRequest) -> AsyncIterator[Backend]:
         yield MemoryBackend()
         return
     servers = request.getfixturevalue("redis")
-    with limited_user(servers) if request.param == "limited" else nullcontext({}) as user:
+    nobody: AbstractContextManager[dict[str, str]] = nullcontext({})
+    with limited_user(servers) if request.param == "limited" else nobody as user:
         async with redis_backend(servers, request.param == "direct", **user) as backend:
             yield backend
 
