@@ -17,6 +17,7 @@ from dsock.wire.codec import (
     encode_answers,
     encode_letters,
     encode_probe,
+    in_sequence,
     is_channel_action,
 )
 
@@ -43,7 +44,7 @@ def require_sound(payload: bytes) -> None:
 
 def _written(mail: Mail) -> bytes:
     if isinstance(mail, Letter):
-        return encode(mail)
+        return _letter(mail)
     if isinstance(mail, Probe):
         return encode_probe(mail.text)
     if isinstance(mail, Answers):
@@ -51,5 +52,12 @@ def _written(mail: Mail) -> bytes:
     worker, letters = mail
     return encode_letters(
         worker,
-        [(encode(one), is_channel_action(one.command)) if one else (b"", False) for one in letters],
+        [
+            (_letter(one), is_channel_action(one.command)) if one else (b"", False)
+            for one in letters
+        ],
     )
+
+
+def _letter(letter: Letter) -> bytes:
+    return in_sequence(encode(letter), letter.sequence)
