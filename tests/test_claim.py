@@ -146,6 +146,7 @@ def test_b50_a_fresh_claim_id_is_long_safe_and_like_no_other() -> None:
     ids = {new_claim_id() for _ in range(100_000)}
     assert len(ids) == 100_000
     assert all(len(names.claim_id(id)) * 6 >= 128 for id in ids)
+    assert all(id[0].isalnum() for id in ids)  # On a command line a hyphen begins an option.
 
 
 def test_two_claims_without_an_id_get_different_ones() -> None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 import secrets
+import string
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
@@ -34,6 +35,8 @@ JWT_LEEWAY = 10
 JWT_LIFETIME = 60
 """Seconds that a JWT with `iat` and without `exp` lives."""
 
+_LETTERS = string.ascii_letters + string.digits
+
 
 @dataclass(frozen=True, slots=True)
 class Claim:
@@ -57,8 +60,9 @@ class Claim:
 
 
 def new_claim_id() -> str:
-    """A fresh claim id with 192 bits from the system's random source."""
-    return secrets.token_urlsafe(24)
+    """A fresh claim id with 189 bits or more from the system's random source. It begins with
+    no hyphen: command lines would take it for an option."""
+    return secrets.choice(_LETTERS) + secrets.token_urlsafe(23)
 
 
 @dataclass(frozen=True, slots=True)

@@ -120,6 +120,6 @@ def test_each_operation_is_measured(in_flight: int) -> None:
 
 def test_the_memory_of_connections_is_measured() -> None:
     with Brokers() as brokers:
-        few = memory_of(brokers, [channel_names(1)] * 10)
-        many = memory_of(brokers, [channel_names(3)] * 100)
+        few = memory_of(brokers, [channel_names(1)] * 50)
+        many = memory_of(brokers, [channel_names(3)] * 200)
     assert 0 < few < many
