@@ -11,6 +11,7 @@ from contextlib import suppress
 import pytest
 import pytest_asyncio
 
+from dsock.http.incoming import Incoming, Reader
 from tests.support.cluster import TOKEN, Cluster, memory_cluster
 from tests.support.wire import Wire, dial, frame, handshake, request
 
@@ -260,6 +261,15 @@ async def test_pipelined_requests_are_answered_in_order(node: Cluster) -> None:
         answers = [await wire.response() for _ in range(50)]
         assert {answer.status for answer in answers} == {200}
         assert [await client.recv() for _ in range(50)] == [str(number) for number in range(50)]
+
+
+async def test_a_body_waits_for_no_turn(node: Cluster, monkeypatch: pytest.MonkeyPatch) -> None:
+    waited: list[Reader] = []
+    monkeypatch.setattr(Incoming, "add", lambda _, reader: waited.append(reader))
+    async with dial(node.workers[0]) as wire:
+        await wire.send(request("POST", SEND, b"x" * 60_000))
+        assert (await wire.response()).status == 200
+    assert not waited
 
 
 async def test_who_sends_nothing_after_its_request_is_answered(node: Cluster) -> None:

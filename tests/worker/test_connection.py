@@ -13,6 +13,7 @@ import pytest_asyncio
 from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosedError
 
+from dsock.http.incoming import Incoming, Reader
 from tests.support.cluster import Cluster, memory_cluster
 from tests.support.wire import (
     BINARY,
@@ -124,6 +125,19 @@ async def test_messages_of_clients_are_counted_and_the_client_stays(
         await wire.send(*frames, frame(PING))
         assert (await wire.frame()).opcode == PONG
         assert await count(node, "dsock_client_messages_total") == before + 1
+
+
+async def test_a_large_message_waits_for_no_turn(
+    node: Cluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    waited: list[Reader] = []
+    monkeypatch.setattr(Incoming, "add", lambda _, reader: waited.append(reader))
+    async with open_wire(node.workers[0], await credential(node, "large")) as wire:
+        before = await count(node, "dsock_client_messages_total")
+        await wire.send(frame(BINARY, bytes(60_000)))
+        while await count(node, "dsock_client_messages_total") == before:
+            assert not waited
+    assert not waited
 
 
 async def test_a_client_may_compress_what_it_sends(node: Cluster) -> None:

@@ -80,20 +80,22 @@ class HttpProtocol(HttpToolsProtocol):
 
     `_in_head`: the next bytes belong to a request line or headers. `_parts` counts heads,
     pieces of bodies and ends of bodies; `_partless` the bytes since the last of them: of a
-    head, or of trailers, that does not end. `_deadline`: when patience ends. `_aside`: what
-    has come in and waits for its turn; meanwhile nothing is taken from the transport.
+    head, or of trailers, that does not end. `_body_left`: how much of a body of known length
+    is to come. `_deadline`: when patience ends. `_aside`: what has come in and waits for its
+    turn; meanwhile nothing is taken from the transport.
     """
 
     def __init__(self, *args: Any, rules: Rules, incoming: Incoming, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._rules = rules
         self._incoming = incoming
-        self._aside: bytearray | None = None
+        self._aside: bytes | None = None
         self._queued = False
         self._in_head = True
         self._parts = 0
         self._partless = 0
         self._trailers = 0
+        self._body_left = 0
         self._unread = 0
         self._refusal: DsockError = BadRequest()
         self._refused = False
@@ -115,29 +117,26 @@ class HttpProtocol(HttpToolsProtocol):
         self._unset_keepalive_if_required()
         if self._in_head and self._deadline is None:
             self._deadline = self.loop.time() + self._rules.header_timeout
-        if len(data) <= PIECE and self._aside is None:
+        if len(data) <= max(PIECE, self._body_left) and self._aside is None:
             self._read(data)
             return
-        self._joined.raw.pause_reading()
         if self._aside is None:
-            self._aside = bytearray()
-        self._aside += data
-        self._read_on()
+            self._aside = data
+            if self.read_piece():
+                self._incoming.add(self)
+        else:
+            self._aside += data
+        if self._aside is not None and not self.transport.is_closing():
+            self._joined.raw.pause_reading()
 
     def read_piece(self) -> bool:
         """Read the next of what was put aside; says whether there is more, and it is wanted."""
-        aside = self._aside
-        self._queued = False
-        if aside is None or self._full:
-            return False
-        piece = bytes(aside[:PIECE])
-        del aside[:PIECE]
-        self._read(piece)
-        if not aside:
-            self._aside = None
+        # However long the rest of a body is, it is one call of the parser's.
+        self._read_aside(max(PIECE, self._body_left))
+        self._read_aside(self._body_left)
+        self._queued = bool(self._aside) and self._reads
+        if self._aside is None:
             self._read_on()
-        elif self._aside is not None and not self._full:
-            self._queued = True
         return self._queued
 
     def on_response_complete(self) -> None:
@@ -171,14 +170,26 @@ class HttpProtocol(HttpToolsProtocol):
         # uvicorn would read on after the first of many answers, and pile up requests.
         return self.flow.read_paused or bool(self.pipeline)
 
+    @property
+    def _reads(self) -> bool:
+        # Behind a request that was the last none is carried out (RFC 9112, section 9.6).
+        return not self._full and not self.transport.is_closing()
+
     def _read_on(self) -> None:
-        if self._full:
+        if not self._reads:
             return
         if self._aside is None:
             self._joined.raw.resume_reading()
         elif not self._queued:
             self._queued = True
             self._incoming.add(self)
+
+    def _read_aside(self, size: int) -> None:
+        if self._aside and size and self._reads:
+            piece, self._aside = self._aside[:size], self._aside[size:]
+            self._unset_keepalive_if_required()
+            self._read(piece)
+            self._aside = self._aside or None
 
     # --- the parser ----------------------------------------------------------------------
 
@@ -241,6 +252,8 @@ class HttpProtocol(HttpToolsProtocol):
                 hosts += 1
             elif name == b"transfer-encoding":
                 codings = True
+            elif name == b"content-length":
+                self._body_left = int(value)  # The parser has seen that it is one.
         if size > self._rules.max_header_size or len(self.headers) > self._rules.max_headers:
             self._stop(HeadersTooLarge())
         if hosts != 1 and self.parser.get_http_version() == "1.1":
@@ -250,6 +263,7 @@ class HttpProtocol(HttpToolsProtocol):
 
     def on_body(self, body: bytes) -> None:
         self._parts += 1
+        self._body_left = max(0, self._body_left - len(body))
         if self.cycle.response_complete:
             # Nobody needs it any more: what is left of its time is all that it gets.
             self._unread += len(body)
@@ -264,6 +278,7 @@ class HttpProtocol(HttpToolsProtocol):
             return
         self._parts += 1
         self._in_head = True
+        self._body_left = 0
         self._deadline = None
         super().on_message_complete()
 

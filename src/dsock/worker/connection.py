@@ -13,11 +13,11 @@ from typing import Protocol
 
 from websockets.extensions.permessage_deflate import PerMessageDeflate
 from websockets.frames import CloseCode, Frame, Opcode
-from websockets.protocol import OPEN, Side
-from websockets.protocol import Protocol as FrameReader
+from websockets.protocol import OPEN
 
 from dsock.close import Goodbye
 from dsock.http.incoming import Incoming
+from dsock.worker.reader import FrameReader
 
 CLOSE_TIMEOUT = 0.9
 """Seconds after a close frame until the socket is cut, whatever the peer does."""
@@ -209,15 +209,13 @@ class Connection(asyncio.Protocol):
     # --- what the transport says ---------------------------------------------------------
 
     def data_received(self, data: bytes) -> None:
-        if len(data) <= PIECE and self._unread is None:
-            self._read(data)
-            return
-        # Nothing more is taken in before this is read.
-        self.transport.pause_reading()
-        if self._unread is None:
-            self._unread = bytearray()
-        self._unread += data
-        self._read_on()
+        if self._unread is not None:
+            self._unread += data
+        elif (read := self._read_piece(data)) < len(data) and not self.transport.is_closing():
+            # Nothing more is taken in before this is read.
+            self.transport.pause_reading()
+            self._unread = bytearray(data[read:])
+            self._read_on()
 
     def read_piece(self) -> bool:
         """Read the next of what has come in; says whether there is more, and it is wanted."""
@@ -225,9 +223,7 @@ class Connection(asyncio.Protocol):
         if unread is None or self.transport.is_closing():
             self._unread, self._queued = None, False
             return False
-        piece = bytes(unread[:PIECE])
-        del unread[:PIECE]
-        self._read(piece)
+        del unread[: self._read_piece(unread)]
         # Who does not read gets no more answers to its pings either.
         self._queued = wanted = self.flowing or self.goodbye is not None
         if not unread:
@@ -235,6 +231,17 @@ class Connection(asyncio.Protocol):
             if wanted:
                 self.transport.resume_reading()
         return self._queued
+
+    def _read_piece(self, data: bytes | bytearray) -> int:
+        """Read the beginning of this; says how much of it that was."""
+        self._read(bytes(data[:PIECE]))
+        if len(data) <= PIECE or self._reader is None:
+            return min(len(data), PIECE)
+        # However long the rest of a frame is, it is read in one go.
+        end = PIECE + self._reader.lacking
+        if end > PIECE:
+            self._read(bytes(data[PIECE:end]))
+        return min(len(data), end)
 
     def _read(self, data: bytes) -> None:
         if self._reader is None and len(data) == _PONG_SIZE and data.startswith(_PONG):
@@ -296,7 +303,7 @@ class Connection(asyncio.Protocol):
         reader = self._reader
         if reader is None:
             limit = self._owner.max_client_message_size
-            self._reader = reader = FrameReader(Side.SERVER, state=OPEN, max_size=limit)
+            self._reader = reader = FrameReader(limit)
             if self._inflate_bits:
                 # Without context takeover on either side nothing is kept between messages.
                 reader.extensions = [PerMessageDeflate(True, True, self._inflate_bits, 15)]

@@ -5,10 +5,14 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import Any
 
 import pytest
 
+from dsock.backends.redis import scripts
 from dsock.backends.redis.backend import RedisBackend
+from dsock.backends.redis.calls import Reply
+from dsock.backends.redis.ledger import Ledger
 from dsock.backends.redis.membership import RedisMembership
 from dsock.command import MessageType, Send
 from dsock.errors import Unavailable
@@ -178,3 +182,32 @@ async def test_a_worker_that_may_have_been_declared_gone_carries_nothing_out(
         await eventually(lambda: not membership.may_be_gone)
         assert membership.postbox.take(letter)
         assert len(member.recorder.commands) == 2
+
+
+async def test_a_worker_declared_gone_at_the_moment_it_is_back_carries_nothing_out_as_the_old(
+    redis: RedisServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reached, go_on = asyncio.Event(), asyncio.Event()
+    write_anew = Ledger.write_anew
+
+    async def held(ledger: Ledger) -> int:
+        reached.set()
+        await go_on.wait()
+        return await write_anew(ledger)
+
+    async with proxy_to(redis.port) as proxy, member_through(proxy) as member:
+        membership = member.membership
+        assert isinstance(membership, RedisMembership)
+        old, call = membership.id, membership._pipe.call
+
+        def marked_first(*command: str | bytes | int | float, **how: Any) -> Reply:
+            if command[:2] == ("EVAL", scripts.BEAT) and command[-2:] == (old, 1):
+                call("SET", f"reaped:{old}", 1)
+            return call(*command, **how)
+
+        monkeypatch.setattr(membership._pipe, "call", marked_first)
+        monkeypatch.setattr(Ledger, "write_anew", held)
+        membership.announce_again()
+        await asyncio.wait_for(reached.wait(), 5)
+        assert membership.id != old
+        go_on.set()

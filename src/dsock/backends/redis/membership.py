@@ -257,6 +257,10 @@ class RedisMembership:
         # First of all it takes its place: should it die in the middle, it will be missed.
         began = self._loop.time()
         await self._pipe.call("EVAL", scripts.BEAT, 1, self._keys.workers(), self.id, 1)
+        # Before it carries anything out again: it may have been declared gone just now.
+        if await self._pipe.call("EXISTS", self._keys.reaped(self.id)):
+            await self._begin_anew()
+            return
         self._beat_at = began
         over, failures = self._connections(), self._ledger.failures
         connections = await self._ledger.write_anew()
