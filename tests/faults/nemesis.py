@@ -99,6 +99,13 @@ class Nemesis:
             proxy.heal()
         elif step.kind == "wire reset":
             system.places[step.victim].proxy.reset()
+        elif step.kind == "answers lost":
+            # Redis has done what nobody is told, and there is time to ask again.
+            proxy = system.places[step.victim].proxy
+            proxy.set(back=LOST)
+            await _pause(step.lasts)
+            proxy.reset()
+            proxy.set()
         elif step.kind == "wire deaf":
             system.places[step.victim].proxy.hush(only_subscriptions=True)
             await _pause(step.lasts)

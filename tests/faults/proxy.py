@@ -255,9 +255,10 @@ async def _until(moment: float) -> None:
 
 def _reset(writer: asyncio.StreamWriter) -> None:
     # A duplicate shares the options, and asks no loop for leave.
-    sock = writer.get_extra_info("socket")
-    with suppress(OSError), socket.fromfd(sock.fileno(), sock.family, sock.type) as same:
-        same.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    # One that has ended has none any more, says uvloop.
+    if sock := writer.get_extra_info("socket"):
+        with suppress(OSError), socket.fromfd(sock.fileno(), sock.family, sock.type) as same:
+            same.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
     writer.transport.abort()
 
 

@@ -38,6 +38,7 @@ KINDS = (
     Kind("wire lost", _NODES, (0.5, 6.0)),
     Kind("wire lost there", _NODES, (0.5, 6.0)),
     Kind("wire lost back", _NODES, (0.5, 6.0)),
+    Kind("answers lost", _NODES, (0.02, 0.6), 2),
     Kind("wire deaf", _NODES, (0.5, 6.0)),
     Kind("wire stalled", _NODES, (0.3, 6.0), 2),
     Kind("wire slow", _NODES, (1.0, 4.0)),

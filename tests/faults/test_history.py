@@ -41,7 +41,7 @@ def client(name: str = "a", *got: int, **more: object) -> Client:
     return Client(name, "u", name, **given)  # type: ignore[arg-type]
 
 
-def sent(number: int, target: Target | None = None, count: int = 1, **more: int) -> Sent:
+def sent(number: int, target: Target | None = None, count: int = 1, **more: Any) -> Sent:
     answer = Answer(10.0 + number, 10.1 + number, **{"status": 200, **more}, connections=count)
     return Sent(Message("s", number), target or ToUser("u"), answer)
 
@@ -110,6 +110,10 @@ GOOD = [
         clients=[client(id="id-a")],
         shown=[Shown(ToUser("u"), frozenset(("id-a",)), Answer(5, 6, 200))],
     ),
+    # Nobody has waited for it, and it was lost in a fault that came after the answer.
+    Ledger(clients=[client()], sent=[sent(1, count=0, waited=False)], windows=fault(11.5, 20)),
+    # No logout voids a JWT.
+    Ledger(clients=[client(claimed=inf, opened=11)], disconnected=[gone(10)]),
     Ledger(keys={"reaped:worker"}),
 ]
 
@@ -173,6 +177,26 @@ def test_only_what_failed_may_come_late_and_only_while_the_fault_lasts(
     sends = [sent(1, None, 1, status=status), sent(2)]
     ledger = Ledger(clients=[client("a", 2, 1)], sent=sends, windows=windows)
     assert [kind for kind in kinds(ledger) if kind == "inversion"] == found
+
+
+@pytest.mark.parametrize(
+    ("windows", "found"), [(fault(), []), (fault(11.5, 13), []), ([], ["inversion"])]
+)
+def test_what_nobody_has_waited_for_may_come_late_only_while_something_is_broken(
+    windows: list[Window], found: list[str]
+) -> None:
+    sends = [sent(1, count=0, waited=False), sent(2)]
+    ledger = Ledger(clients=[client("a", 2, 1)], sent=sends, windows=windows)
+    assert kinds(ledger) == found
+
+
+def test_what_nobody_has_waited_for_comes_while_nothing_is_broken() -> None:
+    ledger = Ledger(clients=[client()], sent=[sent(1, count=0, waited=False)])
+    assert kinds(ledger) == ["untold"]
+
+
+def test_who_comes_with_a_jwt_and_stays_after_a_logout_is_found() -> None:
+    assert kinds(Ledger(clients=[client(claimed=inf)], disconnected=[gone(10)])) == ["ghost"]
 
 
 def test_a_message_after_a_logout_is_found() -> None:
