@@ -21,7 +21,7 @@ from dsock.backends.redis.claims import INDEX_MARGIN
 from tests.faults.history import Breach, breaches
 from tests.faults.ledger import Ledger, Window
 from tests.faults.load import CLAIM_LIVES, Load
-from tests.faults.proxy import NONE, Faults
+from tests.faults.proxy import NONE, PUBLISHES, SUBSCRIBES, Faults
 from tests.faults.schedule import LEASE, Schedule, Step, schedule
 from tests.faults.system import System, system_up
 from tests.faults.verdict import Seen, told
@@ -100,14 +100,13 @@ class Nemesis:
         elif step.kind == "wire reset":
             system.places[step.victim].proxy.reset()
         elif step.kind == "answers lost":
-            # Redis has done what nobody is told, and there is time to ask again.
+            # Redis has handed on what it does not say, and there is time to publish it again.
             proxy = system.places[step.victim].proxy
-            proxy.set(back=LOST)
+            proxy.hush(only=PUBLISHES)
             await _pause(step.lasts)
             proxy.reset()
-            proxy.set()
         elif step.kind == "wire deaf":
-            system.places[step.victim].proxy.hush(only_subscriptions=True)
+            system.places[step.victim].proxy.hush(only=SUBSCRIBES)
             await _pause(step.lasts)
         elif step.kind.startswith("stopped"):
             system.places[step.victim].process.stop()
