@@ -34,6 +34,10 @@ deaf, or a lease; the looks and beats on top; and a busy machine."""
 HEALED_WITHIN = 20.0
 """Seconds that a busy machine has on top; the times that are promised are tested elsewhere."""
 
+UNNOTICED = 2.0
+"""Seconds after which the workers have announced themselves to a Redis that was emptied while
+it ran, and before which nobody can know that it was: promise 8."""
+
 CALM = 1.0
 """Seconds without a failure after which all works again."""
 
@@ -147,6 +151,11 @@ class Nemesis:
             await _pause(step.lasts)
             await asyncio.to_thread(server.start)
             self._lost_at.append((lost, self._loop.time()))
+        elif step.kind == "redis emptied":
+            lost = self._loop.time()
+            await asyncio.to_thread(server.empty)
+            back = self._loop.time() + UNNOTICED
+            self._ledger.windows.append(Window(lost, back, "nobody knows", forgets=True))
         else:
             limit = "client-output-buffer-limit"
             with server.client() as redis:
