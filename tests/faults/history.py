@@ -128,7 +128,8 @@ class _History:
                     yield Breach("ghost", f"{said} and stayed", until, client)
                 for at, message in client.received:
                     told = self._sent.get(message)
-                    if told and told.answer.began > answer.ended:
+                    since = told.answer.began if told else -inf
+                    if since > answer.ended and not self._is_unmarked(client, answer, at):
                         yield Breach("ghost", f"{said} and got {told}", at, client)
 
     def untold(self) -> Iterator[Breach]:
@@ -261,8 +262,10 @@ class _History:
                 may_be = True
             elif move.answer.heard and move.answer.ended < began:
                 earlier = (one for one in moves[:place] if one.subscribed)
-                may_be = self._forgotten(move.answer) or any(
-                    self._may_come_late(one, began) for one in earlier
+                may_be = (
+                    self._forgotten(move.answer)
+                    or self._is_unmarked(client, move.answer, ended)
+                    or any(self._may_come_late(one, began) for one in earlier)
                 )
         return may_be
 
@@ -298,6 +301,14 @@ class _History:
             window.closes == client.worker and window.began <= began and ended <= window.ended
             for window in self._ledger.windows
             if window.closes
+        )
+
+    def _is_unmarked(self, client: Client, answer: Answer, moment: float) -> bool:
+        """Whether its worker may have been declared gone by this answer, and not know yet at
+        this moment as Redis has lost the mark: see promise 4."""
+        return self._was_given_up(client, answer.ended, answer.ended) and any(
+            window.unmarks and window.began <= moment <= window.ended
+            for window in self._ledger.windows
         )
 
     def _forgotten(self, answer: Answer) -> bool:

@@ -161,6 +161,8 @@ class Window(NamedTuple):
     before that."""
     forgets: bool = False
     """Redis lost its data: promises 4 and 6 leave a second open."""
+    unmarks: bool = False
+    """Redis lost its data, and so a worker that was declared gone before may find out late."""
 
     def __str__(self) -> str:
         return f"{self.began:.3f} to {self.ended:.3f}: {self.why}"

@@ -38,6 +38,10 @@ UNNOTICED = 2.0
 """Seconds after which the workers have announced themselves to a Redis that was emptied while
 it ran, and before which nobody can know that it was: promise 8."""
 
+MARKED_AGAIN = 3.0
+"""Seconds after which workers that were declared gone know, though Redis had forgotten it: one
+for the others to reach it, look and mark them anew, one for the beat, and a busy machine."""
+
 CALM = 1.0
 """Seconds without a failure after which all works again."""
 
@@ -151,17 +155,23 @@ class Nemesis:
             await _pause(step.lasts)
             await asyncio.to_thread(server.start)
             self._lost_at.append((lost, self._loop.time()))
+            self._unmark(lost)
         elif step.kind == "redis emptied":
             lost = self._loop.time()
             await asyncio.to_thread(server.empty)
             back = self._loop.time() + UNNOTICED
             self._ledger.windows.append(Window(lost, back, "nobody knows", forgets=True))
+            self._unmark(lost)
         else:
             limit = "client-output-buffer-limit"
             with server.client() as redis:
                 redis.config_set(limit, "pubsub 2000 0 0")
                 await _pause(step.lasts)
                 redis.config_set(limit, "pubsub 32mb 8mb 60")
+
+    def _unmark(self, lost: float) -> None:
+        back = self._loop.time() + MARKED_AGAIN
+        self._ledger.windows.append(Window(lost, back, "marks are lost", unmarks=True))
 
     def _forget(self) -> None:
         """Where a node was started just before or after Redis lost its data, promise 4 says

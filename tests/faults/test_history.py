@@ -114,6 +114,13 @@ GOOD = [
     Ledger(clients=[client()], sent=[sent(1, count=0, waited=False)], windows=fault(11.5, 20)),
     # No logout voids a JWT.
     Ledger(clients=[client(claimed=inf, opened=11)], disconnected=[gone(10)]),
+    # Its worker was declared gone, and Redis forgot the mark.
+    Ledger(
+        clients=[client("a", 1, left=inf, closed=12.5)],
+        sent=[sent(1)],
+        disconnected=[gone(10)],
+        windows=[*fault(9, 20, closes="w"), *fault(11, 14, unmarks=True)],
+    ),
     Ledger(keys={"reaped:worker"}),
 ]
 
@@ -202,6 +209,25 @@ def test_who_comes_with_a_jwt_and_stays_after_a_logout_is_found() -> None:
 def test_a_message_after_a_logout_is_found() -> None:
     ledger = Ledger(
         clients=[client("a", 1, left=inf, closed=11.6)], sent=[sent(1)], disconnected=[gone(10)]
+    )
+    assert kinds(ledger) == ["ghost"]
+
+
+@pytest.mark.parametrize(
+    "windows",
+    [
+        [*fault(9, 20, closes="v"), *fault(11, 14, unmarks=True)],
+        [*fault(9, 20, closes="w"), *fault(11, 11.4, unmarks=True)],
+    ],
+)
+def test_a_mark_that_is_lost_excuses_only_a_worker_that_was_gone_and_not_for_long(
+    windows: list[Window],
+) -> None:
+    ledger = Ledger(
+        clients=[client("a", 1, left=inf, closed=12.5)],
+        sent=[sent(1)],
+        disconnected=[gone(10)],
+        windows=windows,
     )
     assert kinds(ledger) == ["ghost"]
 

@@ -205,6 +205,16 @@ async def test_a_worker_that_redis_forgot_and_that_stays_away_is_declared_gone(
     assert left(own_redis) == {KEYS.reaped("w")}
 
 
+@by_every_loss
+async def test_who_was_declared_gone_still_finds_out_when_redis_has_forgotten_it(
+    own_redis: RedisServer, watching: Watching, how: str
+) -> None:
+    beat(own_redis, "w")
+    await eventually(lambda: watching.gone() == {"w"}, 3 * LEASE)
+    lose_all(own_redis, how)
+    await eventually(lambda: left(own_redis) == {KEYS.reaped("w")})
+
+
 async def test_a_redis_that_took_no_writes_says_nothing_about_who_is_alive(
     own_redis: RedisServer, watching: Watching
 ) -> None:

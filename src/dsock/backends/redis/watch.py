@@ -20,6 +20,9 @@ LOOK = 1.0
 DOUBT = 10.0
 """Seconds for which Redis may lack routes after it was restarted or out of reach."""
 
+MAX_GONE = 1000
+"""Workers of which it is remembered that they were declared gone; the last ones."""
+
 MEMORY = 60
 """Seconds for which Redis is to remember that this node has looked."""
 
@@ -60,6 +63,8 @@ class Watch:
         self._memory = keys.memory(str(uuid4()))
         self._memory_ends = 0.0
         self._losses = 0
+        self._gone: dict[str, None] = {}
+        self._marked_in = self._era
 
     @property
     def workers(self) -> set[str]:
@@ -124,6 +129,10 @@ class Watch:
             self._losses += 1
             self._doubt_ends = self._looked_at + DOUBT
         self._memory_ends = asked + MEMORY / 2
+        if self._marked_in != (era := self._era):
+            # Who was declared gone may not know yet, and its mark may have been forgotten.
+            await self._reaper.mark(self._gone)
+            self._marked_in = era
         beats = dict(zip(rows[::2], rows[1::2], strict=True))
         fresh = {
             worker
@@ -149,6 +158,7 @@ class Watch:
         try:
             if is_listed or await self._may_return(worker, seen):
                 await self._reaper.declare_gone(worker)
+                self._remember_gone(worker)
                 self._notify(WorkerGone(worker))
             # If it has beaten again meanwhile, the next look finds it anew.
             self._seen.pop(worker, None)
@@ -156,6 +166,12 @@ class Watch:
             log.warning("could not remove what a dead worker has left, yet", worker=worker)
         finally:
             del self._removing[worker]
+
+    def _remember_gone(self, worker: str) -> None:
+        self._gone.pop(worker, None)
+        self._gone[worker] = None
+        if len(self._gone) > MAX_GONE:
+            del self._gone[next(iter(self._gone))]
 
     async def _may_return(self, worker: str, seen: _Seen) -> bool:
         """Whether a worker that is not among the others has not just left in good order:
