@@ -128,22 +128,26 @@ class _History:
                     yield Breach("ghost", f"{said} and stayed", until, client)
                 for at, message in client.received:
                     told = self._sent.get(message)
-                    if told and told.answer.began > answer.ended:
+                    since = told.answer.began if told else -inf
+                    if since > answer.ended and not self._is_unmarked(client, answer, at):
                         yield Breach("ghost", f"{said} and got {told}", at, client)
 
     def untold(self) -> Iterator[Breach]:
         """Promises 1, 3 and 6: who was open, and one of the target, when a send began has
-        got it if the answer says that no worker was missed and nothing dropped."""
+        got it if the answer says that no worker was missed and nothing dropped. An answer
+        that has waited for nobody says so only while nothing is broken."""
         for one in self._ledger.sent:
             answer = one.answer
             if not answer.heard or answer.dropped or self._forgotten(answer):
                 continue
+            if not answer.waited and self._window(answer):
+                continue
             for client in self._ledger.clients:
                 if (
                     client.opened < answer.began
-                    and client.stayed(answer.ended)
+                    and client.stayed(answer.settled)
                     and client.name not in self._got[one.message]
-                    and self._surely(client, one.target, answer.began, answer.ended)
+                    and self._surely(client, one.target, answer.began, answer.settled)
                     and not self._was_given_up(client, answer.ended, client.left)
                 ):
                     yield Breach("untold", f"{client.name} missed {one}", answer.ended, client)
@@ -224,7 +228,8 @@ class _History:
         """Whether a client was open and one of the target, or had a claim to come in with:
         an id has none."""
         began, ended = one.answer.began, one.answer.ended
-        since = client.claimed if isinstance(one.target, ToUser) else client.opened
+        by_user = isinstance(one.target, ToUser)
+        since = min(client.claimed, client.opened) if by_user else client.opened
         there = since < began and client.closed > ended
         return there and self._surely(client, one.target, began, ended)
 
@@ -257,8 +262,10 @@ class _History:
                 may_be = True
             elif move.answer.heard and move.answer.ended < began:
                 earlier = (one for one in moves[:place] if one.subscribed)
-                may_be = self._forgotten(move.answer) or any(
-                    self._may_come_late(one, began) for one in earlier
+                may_be = (
+                    self._forgotten(move.answer)
+                    or self._is_unmarked(client, move.answer, ended)
+                    or any(self._may_come_late(one, began) for one in earlier)
                 )
         return may_be
 
@@ -273,9 +280,10 @@ class _History:
         return one is not None and self._may_come_late(one, moment)
 
     def _may_come_late(self, one: Moved | Sent, moment: float) -> bool:
-        """Whether a call that failed may still be carried out at this moment: as long as
-        what made it fail lasts."""
-        window = None if one.answer.heard else self._window(one.answer)
+        """Whether a call that failed, or may have as nobody has waited for it, may still be
+        carried out at this moment: as long as what makes it fail lasts."""
+        answer = one.answer
+        window = None if answer.heard and answer.waited else self._window(answer)
         return window is not None and moment <= window.ended
 
     def _window(self, answer: Answer) -> Window | None:
@@ -283,7 +291,7 @@ class _History:
         during = [
             window
             for window in self._ledger.windows
-            if window.began <= answer.ended and answer.began <= window.ended
+            if window.began <= answer.settled and answer.began <= window.ended
         ]
         return max(during, key=lambda window: window.ended, default=None)
 
@@ -293,6 +301,14 @@ class _History:
             window.closes == client.worker and window.began <= began and ended <= window.ended
             for window in self._ledger.windows
             if window.closes
+        )
+
+    def _is_unmarked(self, client: Client, answer: Answer, moment: float) -> bool:
+        """Whether its worker may have been declared gone by this answer, and not know yet at
+        this moment as Redis has lost the mark: see promise 4."""
+        return self._was_given_up(client, answer.ended, answer.ended) and any(
+            window.unmarks and window.began <= moment <= window.ended
+            for window in self._ledger.windows
         )
 
     def _forgotten(self, answer: Answer) -> bool:

@@ -36,9 +36,9 @@ class Client:
     worker: str = ""
     """Where it connects to."""
     claim: str = ""
-    """The id of the claim it comes with."""
+    """The id of the claim it comes with; empty if it comes with a JWT."""
     claimed: float = -inf
-    """When it was given its claim."""
+    """When it was given its claim; never, with a JWT."""
     opened: float = inf
     """When it had its 101."""
     left: float = inf
@@ -67,6 +67,10 @@ class Client:
         )
 
 
+UNDER_WAY = 1.0
+"""Seconds within which arrives what nobody waits for."""
+
+
 @dataclass(frozen=True, slots=True)
 class Answer:
     """What a call was answered, and when. `status` 0: there was no answer."""
@@ -77,6 +81,13 @@ class Answer:
     connections: int = 0
     dropped: int = 0
     unanswered: int = 0
+    waited: bool = True
+    """Whether it was to wait for what came of the call; a `report` counts nothing otherwise."""
+
+    @property
+    def settled(self) -> float:
+        """When what was asked for has happened, unless something is broken."""
+        return self.ended if self.waited else self.ended + UNDER_WAY
 
     @property
     def heard(self) -> bool:
@@ -89,6 +100,7 @@ class Answer:
 
     def __str__(self) -> str:
         counts = f"{self.connections} took it, {self.dropped} dropped, {self.unanswered} unanswered"
+        counts = counts if self.waited else "not waited for"
         return f"{self.began:.3f} to {self.ended:.3f}: {self.status}, {counts}"
 
 
@@ -149,6 +161,8 @@ class Window(NamedTuple):
     before that."""
     forgets: bool = False
     """Redis lost its data: promises 4 and 6 leave a second open."""
+    unmarks: bool = False
+    """Redis lost its data, and so a worker that was declared gone before may find out late."""
 
     def __str__(self) -> str:
         return f"{self.began:.3f} to {self.ended:.3f}: {self.why}"

@@ -6,6 +6,7 @@ import asyncio
 import random
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
+from dataclasses import replace
 from itertools import count
 from math import inf
 from typing import Any
@@ -26,6 +27,7 @@ from tests.faults.ledger import (
     Shown,
 )
 from tests.support.cluster import Caller, Reply
+from tests.support.listener import by_jwt
 
 USERS = ("u0", "u1", "u2")
 OF_CLAIMS = ("c0", "c1")
@@ -35,6 +37,9 @@ MOVED = ("m0", "m1")
 CLIENTS, SENDERS, MOVERS = 9, 5, 2
 CLAIM_LIVES = 5
 """Seconds."""
+
+OF_JWTS, NOT_WAITED = 0.3, 0.15
+"""How many of the clients come with a JWT, and how many of the sends wait for no worker."""
 
 NOBODY = "127.0.0.1:1"
 
@@ -96,28 +101,22 @@ class Load:
     # --- users ---------------------------------------------------------------------------
 
     async def _use(self, place: int) -> None:
+        user, stays = USERS[place % len(USERS)], place % 3 != 0
         while not self._left.is_set():
             name = f"k{next(self._names)}"
             channels = frozenset(one for one in OF_CLAIMS if self._random.random() < 0.5)
-            claim = await self._claim(USERS[place % len(USERS)], name, channels)
-            if claim:
+            clients = []
+            if self._random.random() < OF_JWTS:
+                clients = [Client(name, user, name, channels, claimed=inf)]
+            elif claim := await self._claim(user, name, channels):
                 # Now and then two come with the same one.
                 rivals = [name, f"{name}x"] if self._random.random() < 0.2 else [name]
-                visits = (
-                    self._visit(
-                        Client(
-                            rival,
-                            USERS[place % len(USERS)],
-                            name,
-                            channels,
-                            claim=claim,
-                            claimed=self._loop.time(),
-                        ),
-                        stays=place % 3 != 0,
-                    )
+                now = self._loop.time()
+                clients = [
+                    Client(rival, user, name, channels, claim=claim, claimed=now)
                     for rival in rivals
-                )
-                await asyncio.gather(*visits)
+                ]
+            await asyncio.gather(*(self._visit(client, stays) for client in clients))
             await self._rest(0.1, 0.4, self._left)
 
     async def _claim(self, user: str, session: str, channels: frozenset[str]) -> str:
@@ -130,7 +129,8 @@ class Load:
         self.ledger.clients.append(client)
         place = self._random.randrange(len(self._workers))
         client.worker = f"worker {place}"
-        url = f"ws://{self._workers[place] or NOBODY}/connect?claim={client.claim}"
+        by = f"claim={client.claim}" if client.claim else _by_jwt(client)
+        url = f"ws://{self._workers[place] or NOBODY}/connect?{by}"
         try:
             socket = await connect(
                 url,
@@ -215,14 +215,24 @@ class Load:
     # --- back ends -----------------------------------------------------------------------
 
     async def _send(self, sender: str) -> None:
+        place = -1
         for number in count():
             if self._over.is_set():
                 return
+            place = self._random.randrange(len(self._apis)) if place < 0 else place
             target = self._target()
             body = f"{sender} {number} {'x' * int(LARGEST * self._random.random() ** 4)}"
             type = self._random.choice(("text", "binary"))
-            answer, _ = await self._call("POST", "/send", body, **_asked(target), type=type)
+            asked = {**_asked(target), "type": type}
+            waited = self._random.random() >= NOT_WAITED
+            if not waited:
+                asked["report"] = "false"
+            answer, _ = await self._call("POST", "/send", body, place, **asked)
+            answer = replace(answer, waited=waited)
             self.ledger.sent.append(Sent(Message(sender, number), target, answer))
+            if waited or not answer.heard:
+                # What nobody has waited for is under way: another API may be faster.
+                place = -1
             await self._rest(0.0, 0.06)
 
     def _target(self) -> Target:
@@ -279,12 +289,13 @@ class Load:
         return Shown(member.target, frozenset(one["id"] for one in listed), answer)
 
     async def _call(
-        self, method: str, path: str, body: str = "", **params: Any
+        self, method: str, path: str, body: str = "", place: int = -1, /, **params: Any
     ) -> tuple[Answer, Reply | None]:
-        """Ask any API."""
+        """Ask any API, or the one at this place."""
         began = self._loop.time()
+        api = self._random.choice(self._apis) if place < 0 else self._apis[place]
         try:
-            reply = await self._random.choice(self._apis).call(method, path, body, **params)
+            reply = await api.call(method, path, body, **params)
         except (httpx.HTTPError, ValueError, RuntimeError):
             return Answer(began, self._loop.time(), 0), None
         report = dict(reply.json.get("report", {}))
@@ -300,6 +311,10 @@ class Load:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+
+
+def _by_jwt(client: Client) -> str:
+    return by_jwt(client.user, *sorted(client.channels), session=client.session)
 
 
 def _asked(target: Target) -> dict[str, str]:

@@ -21,7 +21,7 @@ from dsock.backends.redis.claims import INDEX_MARGIN
 from tests.faults.history import Breach, breaches
 from tests.faults.ledger import Ledger, Window
 from tests.faults.load import CLAIM_LIVES, Load
-from tests.faults.proxy import NONE, Faults
+from tests.faults.proxy import NONE, PUBLISHES, SUBSCRIBES, Faults
 from tests.faults.schedule import LEASE, Schedule, Step, schedule
 from tests.faults.system import System, system_up
 from tests.faults.verdict import Seen, told
@@ -33,6 +33,14 @@ deaf, or a lease; the looks and beats on top; and a busy machine."""
 
 HEALED_WITHIN = 20.0
 """Seconds that a busy machine has on top; the times that are promised are tested elsewhere."""
+
+UNNOTICED = 2.0
+"""Seconds after which the workers have announced themselves to a Redis that was emptied while
+it ran, and before which nobody can know that it was: promise 8."""
+
+MARKED_AGAIN = 3.0
+"""Seconds after which workers that were declared gone know, though Redis had forgotten it: one
+for the others to reach it, look and mark them anew, one for the beat, and a busy machine."""
 
 CALM = 1.0
 """Seconds without a failure after which all works again."""
@@ -99,8 +107,14 @@ class Nemesis:
             proxy.heal()
         elif step.kind == "wire reset":
             system.places[step.victim].proxy.reset()
+        elif step.kind == "answers lost":
+            # Redis has handed on what it does not say, and there is time to publish it again.
+            proxy = system.places[step.victim].proxy
+            proxy.hush(only=PUBLISHES)
+            await _pause(step.lasts)
+            proxy.reset()
         elif step.kind == "wire deaf":
-            system.places[step.victim].proxy.hush(only_subscriptions=True)
+            system.places[step.victim].proxy.hush(only=SUBSCRIBES)
             await _pause(step.lasts)
         elif step.kind.startswith("stopped"):
             system.places[step.victim].process.stop()
@@ -141,12 +155,23 @@ class Nemesis:
             await _pause(step.lasts)
             await asyncio.to_thread(server.start)
             self._lost_at.append((lost, self._loop.time()))
+            self._unmark(lost)
+        elif step.kind == "redis emptied":
+            lost = self._loop.time()
+            await asyncio.to_thread(server.empty)
+            back = self._loop.time() + UNNOTICED
+            self._ledger.windows.append(Window(lost, back, "nobody knows", forgets=True))
+            self._unmark(lost)
         else:
             limit = "client-output-buffer-limit"
             with server.client() as redis:
                 redis.config_set(limit, "pubsub 2000 0 0")
                 await _pause(step.lasts)
                 redis.config_set(limit, "pubsub 32mb 8mb 60")
+
+    def _unmark(self, lost: float) -> None:
+        back = self._loop.time() + MARKED_AGAIN
+        self._ledger.windows.append(Window(lost, back, "marks are lost", unmarks=True))
 
     def _forget(self) -> None:
         """Where a node was started just before or after Redis lost its data, promise 4 says

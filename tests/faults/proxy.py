@@ -19,7 +19,8 @@ Way = Literal["there", "back"]
 
 WAYS: tuple[Way, Way] = ("there", "back")
 
-SUBSCRIBES = b"SUBSCRIBE"
+SUBSCRIBES, PUBLISHES = b"SUBSCRIBE", b"PUBLISH"
+"""Words by which connections can be told apart."""
 
 GONE = (OSError, RuntimeError)
 """What writing raises where nobody is any more: the second is uvloop's."""
@@ -59,7 +60,8 @@ class _Link:
         self.towards: dict[Way, asyncio.StreamWriter] = {"there": far, "back": near}
         self.passed: dict[Way, int] = {"there": 0, "back": 0}
         self.silent: set[Way] = set()
-        self.subscribed = False
+        self.said: set[bytes] = set()
+        """Of the words above, those that went to the server."""
 
     def reset(self) -> None:
         for writer in self.towards.values():
@@ -105,10 +107,10 @@ class Proxy:
             if link.silent:
                 link.close()
 
-    def hush(self, only_subscriptions: bool = False) -> int:
-        """What the server answers on the connections of now gets lost, without an error;
-        returns how many they are."""
-        chosen = [link for link in self._links if link.subscribed or not only_subscriptions]
+    def hush(self, only: bytes | None = None) -> int:
+        """What the server answers on the connections of now gets lost, without an error, or on
+        those `only` that have said this word; returns how many they are."""
+        chosen = [link for link in self._links if only is None or only in link.said]
         for link in chosen:
             link.silent.add("back")
         return len(chosen)
@@ -164,7 +166,8 @@ class Proxy:
         passing = asyncio.create_task(self._pass_on(link, way, coming))
         try:
             while data := await reader.read(2**16):
-                link.subscribed |= way == "there" and SUBSCRIBES in data
+                if way == "there":
+                    link.said |= {word for word in (SUBSCRIBES, PUBLISHES) if word in data}
                 await _put(coming, (self._due(way), data), passing)
             await _put(coming, (self._loop.time(), b""), passing)
             await passing
@@ -255,9 +258,10 @@ async def _until(moment: float) -> None:
 
 def _reset(writer: asyncio.StreamWriter) -> None:
     # A duplicate shares the options, and asks no loop for leave.
-    sock = writer.get_extra_info("socket")
-    with suppress(OSError), socket.fromfd(sock.fileno(), sock.family, sock.type) as same:
-        same.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    # One that has ended has none any more, says uvloop.
+    if sock := writer.get_extra_info("socket"):
+        with suppress(OSError), socket.fromfd(sock.fileno(), sock.family, sock.type) as same:
+            same.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
     writer.transport.abort()
 
 

@@ -33,11 +33,13 @@ _NODES = _WORKERS + _APIS
 KINDS = (
     Kind("redis frozen", ("redis",), (0.3, 5.0), 3),
     Kind("redis lost", ("redis",), (0.1, 3.0), 3),
+    Kind("redis emptied", ("redis",), (0.0, 0.0), 2),
     Kind("small buffers", ("redis",), (1.0, 3.0), 2),
     Kind("wire reset", _NODES, (0.0, 0.0), 2),
     Kind("wire lost", _NODES, (0.5, 6.0)),
     Kind("wire lost there", _NODES, (0.5, 6.0)),
     Kind("wire lost back", _NODES, (0.5, 6.0)),
+    Kind("answers lost", _NODES, (0.02, 0.6), 2),
     Kind("wire deaf", _NODES, (0.5, 6.0)),
     Kind("wire stalled", _NODES, (0.3, 6.0), 2),
     Kind("wire slow", _NODES, (1.0, 4.0)),

@@ -41,7 +41,7 @@ def client(name: str = "a", *got: int, **more: object) -> Client:
     return Client(name, "u", name, **given)  # type: ignore[arg-type]
 
 
-def sent(number: int, target: Target | None = None, count: int = 1, **more: int) -> Sent:
+def sent(number: int, target: Target | None = None, count: int = 1, **more: Any) -> Sent:
     answer = Answer(10.0 + number, 10.1 + number, **{"status": 200, **more}, connections=count)
     return Sent(Message("s", number), target or ToUser("u"), answer)
 
@@ -110,6 +110,17 @@ GOOD = [
         clients=[client(id="id-a")],
         shown=[Shown(ToUser("u"), frozenset(("id-a",)), Answer(5, 6, 200))],
     ),
+    # Nobody has waited for it, and it was lost in a fault that came after the answer.
+    Ledger(clients=[client()], sent=[sent(1, count=0, waited=False)], windows=fault(11.5, 20)),
+    # No logout voids a JWT.
+    Ledger(clients=[client(claimed=inf, opened=11)], disconnected=[gone(10)]),
+    # Its worker was declared gone, and Redis forgot the mark.
+    Ledger(
+        clients=[client("a", 1, left=inf, closed=12.5)],
+        sent=[sent(1)],
+        disconnected=[gone(10)],
+        windows=[*fault(9, 20, closes="w"), *fault(11, 14, unmarks=True)],
+    ),
     Ledger(keys={"reaped:worker"}),
 ]
 
@@ -175,9 +186,48 @@ def test_only_what_failed_may_come_late_and_only_while_the_fault_lasts(
     assert [kind for kind in kinds(ledger) if kind == "inversion"] == found
 
 
+@pytest.mark.parametrize(
+    ("windows", "found"), [(fault(), []), (fault(11.5, 13), []), ([], ["inversion"])]
+)
+def test_what_nobody_has_waited_for_may_come_late_only_while_something_is_broken(
+    windows: list[Window], found: list[str]
+) -> None:
+    sends = [sent(1, count=0, waited=False), sent(2)]
+    ledger = Ledger(clients=[client("a", 2, 1)], sent=sends, windows=windows)
+    assert kinds(ledger) == found
+
+
+def test_what_nobody_has_waited_for_comes_while_nothing_is_broken() -> None:
+    ledger = Ledger(clients=[client()], sent=[sent(1, count=0, waited=False)])
+    assert kinds(ledger) == ["untold"]
+
+
+def test_who_comes_with_a_jwt_and_stays_after_a_logout_is_found() -> None:
+    assert kinds(Ledger(clients=[client(claimed=inf)], disconnected=[gone(10)])) == ["ghost"]
+
+
 def test_a_message_after_a_logout_is_found() -> None:
     ledger = Ledger(
         clients=[client("a", 1, left=inf, closed=11.6)], sent=[sent(1)], disconnected=[gone(10)]
+    )
+    assert kinds(ledger) == ["ghost"]
+
+
+@pytest.mark.parametrize(
+    "windows",
+    [
+        [*fault(9, 20, closes="v"), *fault(11, 14, unmarks=True)],
+        [*fault(9, 20, closes="w"), *fault(11, 11.4, unmarks=True)],
+    ],
+)
+def test_a_mark_that_is_lost_excuses_only_a_worker_that_was_gone_and_not_for_long(
+    windows: list[Window],
+) -> None:
+    ledger = Ledger(
+        clients=[client("a", 1, left=inf, closed=12.5)],
+        sent=[sent(1)],
+        disconnected=[gone(10)],
+        windows=windows,
     )
     assert kinds(ledger) == ["ghost"]
 

@@ -35,7 +35,7 @@ def test_schedules_have_every_fault_and_no_victim_has_two_at_a_time() -> None:
     assert happened == {kind.name for kind in KINDS}
 
 
-@pytest.mark.parametrize("seed", [15, 22, 23])
+@pytest.mark.parametrize("seed", [15, 25, 38])
 async def test_no_promise_is_broken_under_a_schedule_of_faults(seed: int) -> None:
     plan = schedule(seed, SECONDS)
     seen = await run(plan, seed)

@@ -10,7 +10,7 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from tests.faults.proxy import Faults, Proxy, proxy_to
+from tests.faults.proxy import SUBSCRIBES, Faults, Proxy, proxy_to
 from tests.support.eventually import eventually, holds_within, next_turn
 
 SHORT, LONG = 0.2, 10.0
@@ -181,7 +181,7 @@ async def test_what_is_lost_stays_lost_and_the_other_way_works(wired: Wired) -> 
 
 
 async def test_a_hushed_connection_stays_silent_and_a_new_one_is_not(wired: Wired) -> None:
-    assert wired.proxy.hush(only_subscriptions=True) == 0
+    assert wired.proxy.hush(only=SUBSCRIBES) == 0
     assert wired.proxy.hush() == 1
     await wired.asked(b"heard")
     wired.server.peers[0].write(b"not heard")

@@ -13,7 +13,7 @@ from websockets.exceptions import InvalidStatus
 from dsock.backends.redis import mailbox
 from dsock.backends.redis.membership import RedisMembership
 from dsock.node import Role
-from tests.faults.proxy import Proxy, proxy_to
+from tests.faults.proxy import SUBSCRIBES, Proxy, proxy_to
 from tests.faults.support import (
     EACH,
     Teller,
@@ -187,7 +187,7 @@ async def test_b28_only_the_probe_finds_a_subscription_that_went_deaf(
         assert await teller.tell()
         if not probes:
             monkeypatch.setattr(mailbox, "DEAF_AFTER", 3600.0)
-        assert proxy.hush(only_subscriptions=True) == 3
+        assert proxy.hush(only=SUBSCRIBES) == 3
         assert not await teller.tell()
         assert (await cluster.api.disconnect(user="u")).code == "WORKER_UNANSWERED"
         assert await hears_again(cluster, teller) is probes

@@ -69,6 +69,19 @@ async def test_a_command_that_may_not_happen_twice_is_not_sent_twice(
         assert client.get("count") == happened
 
 
+async def test_a_connection_that_was_reset_while_nobody_asked_fails_no_call(
+    own_redis: RedisServer, proxy: Proxy, new_pipe: NewPipe
+) -> None:
+    pipe = new_pipe(proxy.address)
+    await pipe.call("PING")
+    proxy.reset()
+    transport = pipe._transport
+    assert transport
+    await eventually(transport.is_closing)
+    # Nothing was sent yet: not even what may not happen twice has to fail.
+    assert await pipe.call("INCR", "count", once=True) == 1
+
+
 async def test_what_comes_after_a_command_that_failed_is_not_done(
     own_redis: RedisServer, proxy: Proxy, new_pipe: NewPipe
 ) -> None:

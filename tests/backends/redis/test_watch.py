@@ -69,6 +69,23 @@ def beat(server: RedisServer, worker: str, at: float = 1.0) -> None:
         client.zadd(KEYS.workers(), {worker: at})
 
 
+def left(server: RedisServer) -> set[str]:
+    """All keys but what nodes leave for themselves."""
+    present = server.keys()
+    return {key for key in present if not key.startswith(KEYS.memory(""))}
+
+
+def lose_all(server: RedisServer, how: str) -> None:
+    if how == "emptied":
+        server.empty()
+    else:
+        server.kill()
+        server.start()
+
+
+by_every_loss = pytest.mark.parametrize("how", ["restarted", "emptied"])
+
+
 async def test_who_has_left_in_good_order_is_not_among_the_workers_any_more(
     own_redis: RedisServer, watching: Watching
 ) -> None:
@@ -95,7 +112,7 @@ async def test_who_is_silent_for_its_lease_is_declared_gone_and_its_records_remo
     beat(own_redis, "w")
     await eventually(lambda: watching.watch.workers == {"w"})
     assert await eventually(lambda: watching.gone() == {"w"}, 3 * LEASE) > LEASE / 2
-    assert own_redis.keys() == {KEYS.reaped("w")}
+    assert left(own_redis) == {KEYS.reaped("w")}
     assert watching.watch.workers == set()
 
 
@@ -164,28 +181,38 @@ async def test_time_in_which_redis_let_a_look_wait_is_nobodys_silence(
     assert events == []
 
 
+@by_every_loss
 async def test_a_worker_that_redis_forgot_has_its_lease_to_come_back(
-    own_redis: RedisServer, watching: Watching
+    own_redis: RedisServer, watching: Watching, how: str
 ) -> None:
     beat(own_redis, "w")
     await eventually(lambda: watching.watch.workers == {"w"})
-    own_redis.kill()
-    own_redis.start()
+    lose_all(own_redis, how)
     assert not await holds_within(lambda: watching.watch.workers != {"w"}, LEASE / 2)
     beat(own_redis, "w", 2.0)
     assert not await holds_within(lambda: watching.watch.workers != {"w"}, LEASE / 2)
 
 
+@by_every_loss
 async def test_a_worker_that_redis_forgot_and_that_stays_away_is_declared_gone(
-    own_redis: RedisServer, watching: Watching
+    own_redis: RedisServer, watching: Watching, how: str
 ) -> None:
     beat(own_redis, "w")
     await eventually(lambda: watching.watch.workers == {"w"})
-    own_redis.kill()
-    own_redis.start()
+    lose_all(own_redis, how)
     await eventually(lambda: watching.watch.workers == set(), 3 * LEASE)
     # Should it return, it must know: who was logged out meanwhile may still be on it.
-    assert own_redis.keys() == {KEYS.reaped("w")}
+    assert left(own_redis) == {KEYS.reaped("w")}
+
+
+@by_every_loss
+async def test_who_was_declared_gone_still_finds_out_when_redis_has_forgotten_it(
+    own_redis: RedisServer, watching: Watching, how: str
+) -> None:
+    beat(own_redis, "w")
+    await eventually(lambda: watching.gone() == {"w"}, 3 * LEASE)
+    lose_all(own_redis, how)
+    await eventually(lambda: left(own_redis) == {KEYS.reaped("w")})
 
 
 async def test_a_redis_that_took_no_writes_says_nothing_about_who_is_alive(
@@ -232,6 +259,20 @@ async def test_routes_are_in_doubt_for_a_while_after_redis_was_reached_again(
     await watching.pipe.call("PING")
     assert await watching.watch.in_doubt()
     await eventually(lambda: trusted(watching), 2)
+
+
+async def test_routes_are_in_doubt_for_a_while_after_redis_was_emptied(
+    own_redis: RedisServer, watching: Watching, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "DOUBT", 0.5)
+    await eventually(lambda: trusted(watching), 2)
+    own_redis.empty()
+    assert await eventually(lambda: doubted(watching), 2) < 1
+    await eventually(lambda: trusted(watching), 2)
+
+
+async def doubted(watching: Watching) -> bool:
+    return await watching.watch.in_doubt()
 
 
 async def trusted(watching: Watching) -> bool:

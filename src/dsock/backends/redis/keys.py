@@ -81,6 +81,10 @@ class Keys:
         """The mark of a worker that was declared gone."""
         return f"{self.prefix}reaped:{worker}"
 
+    def memory(self, node: str) -> str:
+        """What a node leaves among those marks: if it is gone, Redis has forgotten them."""
+        return self.reaped(f"nobody-{node}")
+
     def replies(self, node: str) -> str:
         """The channel on which an API node is answered."""
         return f"{self.prefix}replies:{node}"

@@ -193,7 +193,8 @@ class Pipe:
         return []
 
     async def _ensure_connection(self) -> AbstractConnection:
-        if self._outdated:
+        # Nothing can be sent any more on one that was reset while nobody asked.
+        if self._outdated or (self._transport and self._transport.is_closing()):
             await self._disconnect()
         if self._connection is None:
             self._outdated = False

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Iterable
+
 from dsock.backends.redis.calls import Calls
 from dsock.backends.redis.keys import Keys
 from dsock.backends.redis.records import Records
@@ -20,8 +23,13 @@ class Reaper:
 
     async def declare_gone(self, worker: str) -> None:
         """Mark a worker, so that it will know should it return; then remove its records."""
-        await self._pipe.call("SET", self._keys.reaped(worker), 1, "EX", MARK_LIFE)
+        await self.mark((worker,))
         await self.remove(worker)
+
+    async def mark(self, workers: Iterable[str]) -> None:
+        """Let these know that they were declared gone."""
+        keys = map(self._keys.reaped, workers)
+        await asyncio.gather(*(self._pipe.call("SET", key, 1, "EX", MARK_LIFE) for key in keys))
 
     async def remove(self, worker: str) -> None:
         """Remove a worker's records; its place among the workers goes last."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass
+from uuid import uuid4
 
 import structlog
 
@@ -19,6 +20,12 @@ LOOK = 1.0
 DOUBT = 10.0
 """Seconds for which Redis may lack routes after it was restarted or out of reach."""
 
+MAX_GONE = 1000
+"""Workers of which it is remembered that they were declared gone; the last ones."""
+
+MEMORY = 60
+"""Seconds for which Redis is to remember that this node has looked."""
+
 SETTLED = 5.0
 """Seconds within which all workers have announced themselves to such a Redis."""
 
@@ -27,11 +34,11 @@ log = structlog.stdlib.get_logger("dsock.redis")
 
 @dataclass(slots=True)
 class _Seen:
-    """A worker's last beat, over which of our connections it was seen, and for how long it
-    has been silent since."""
+    """A worker's last beat, before what Redis may have forgotten it was seen, and for how long
+    it has been silent since."""
 
     beat: str
-    connects: int
+    era: tuple[int, int]
     silent: float = 0.0
 
 
@@ -53,6 +60,11 @@ class Watch:
         self._loop = asyncio.get_running_loop()
         self._connects = 0
         self._doubt_ends = 0.0
+        self._memory = keys.memory(str(uuid4()))
+        self._memory_ends = 0.0
+        self._losses = 0
+        self._gone: dict[str, None] = {}
+        self._marked_in = self._era
 
     @property
     def workers(self) -> set[str]:
@@ -99,15 +111,28 @@ class Watch:
         """Read all beats once; begin to remove whose lease has ended. Raises `Unavailable`
         unless all of Redis answers: a worker may be silent because a part of it does not."""
         key, asked = self._keys.workers(), self._loop.time()
+        remembered = self._pipe.call("EXISTS", self._memory)
+        kept = self._pipe.call("SET", self._memory, 1, "EX", MEMORY)
         # Changes nothing, but fails where a beat would: a Redis that takes no writes says
         # nothing about who is alive.
         writable = self._pipe.call("ZADD", key, "XX", 0, "nobody")
         read = self._pipe.call("ZRANGE", key, 0, -1, "WITHSCORES")
-        _, rows, *_ = await asyncio.gather(writable, read, *self._pipe.check())
+        remembers, _, _, rows, *_ = await asyncio.gather(
+            remembered, kept, writable, read, *self._pipe.check()
+        )
         before, self._looked_at = self._looked_at, self._loop.time()
         # A Redis that let this look wait has let no worker beat meanwhile.
         passed = min(asked - before, 2 * LOOK) if before is not None else 0.0
         await self.in_doubt()
+        if not remembers and asked < self._memory_ends:
+            # It was emptied, and no connection has ended that would have said so.
+            self._losses += 1
+            self._doubt_ends = self._looked_at + DOUBT
+        self._memory_ends = asked + MEMORY / 2
+        if self._marked_in != (era := self._era):
+            # Who was declared gone may not know yet, and its mark may have been forgotten.
+            await self._reaper.mark(self._gone)
+            self._marked_in = era
         beats = dict(zip(rows[::2], rows[1::2], strict=True))
         fresh = {
             worker
@@ -115,7 +140,7 @@ class Watch:
             if worker not in self._seen or self._seen[worker].beat != beat
         }
         for worker in fresh:
-            self._seen[worker] = _Seen(beats[worker], self._pipe.connects)
+            self._seen[worker] = _Seen(beats[worker], self._era)
         for worker, seen in tuple(self._seen.items()):
             if worker not in beats and not await self._may_return(worker, seen):
                 self._seen.pop(worker, None)  # It has left in good order.
@@ -133,6 +158,7 @@ class Watch:
         try:
             if is_listed or await self._may_return(worker, seen):
                 await self._reaper.declare_gone(worker)
+                self._remember_gone(worker)
                 self._notify(WorkerGone(worker))
             # If it has beaten again meanwhile, the next look finds it anew.
             self._seen.pop(worker, None)
@@ -141,11 +167,22 @@ class Watch:
         finally:
             del self._removing[worker]
 
+    def _remember_gone(self, worker: str) -> None:
+        self._gone.pop(worker, None)
+        self._gone[worker] = None
+        if len(self._gone) > MAX_GONE:
+            del self._gone[next(iter(self._gone))]
+
     async def _may_return(self, worker: str, seen: _Seen) -> bool:
         """Whether a worker that is not among the others has not just left in good order:
         Redis may have been emptied, or it died while it announced itself."""
-        forgotten = seen.connects != self._pipe.connects
+        forgotten = seen.era != self._era
         return forgotten or bool(await self._pipe.call("EXISTS", self._keys.records(worker)))
+
+    @property
+    def _era(self) -> tuple[int, int]:
+        """Another one once Redis may have forgotten what it knew."""
+        return self._pipe.connects, self._losses
 
     async def _uptime(self) -> float:
         texts = await asyncio.gather(*self._pipe.everywhere("INFO", "server"))
