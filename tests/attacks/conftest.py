@@ -21,9 +21,3 @@ async def by(victim: Victim) -> AsyncIterator[Bystander]:
     """Somebody else, whom the attacks must not concern."""
     async with bystander(victim, "bystander") as by:
         yield by
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def quiet(by: Bystander) -> float:
-    """How long others wait while nobody attacks: the 0.99 quantile, in seconds."""
-    return await by.p99()

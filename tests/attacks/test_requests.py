@@ -70,7 +70,7 @@ async def test_a_head_over_the_limits_is_refused_counted_and_costs_no_memory(
     ],
 )
 async def test_a_flood_of_requests_delays_nobody(
-    victim: Victim, by: Bystander, quiet: float, head: bytes, rest: bytes
+    victim: Victim, by: Bystander, head: bytes, rest: bytes
 ) -> None:
     memory = Memory(victim.pid)
 
@@ -80,7 +80,7 @@ async def test_a_flood_of_requests_delays_nobody(
             await pour(wire, head)
             yield wire
 
-    assert await by.unmoved(quiet, lambda: flood(connect, rest))
+    assert await by.unmoved(lambda: flood(connect, rest))
     assert memory.grown < BOUND
 
 
