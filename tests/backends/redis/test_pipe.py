@@ -126,6 +126,22 @@ async def test_who_cannot_connect_is_tried_again_as_often_as_is_set(retries: int
     await pipe.close()
 
 
+async def test_why_it_cannot_connect_is_told_though_the_last_try_had_no_time_left() -> None:
+    refusal, tried = ConnectionRefusedError("not here"), asyncio.Event()
+
+    async def refused_and_then_silent() -> AbstractConnection:
+        if not tried.is_set():
+            tried.set()
+            raise refusal
+        return await asyncio.get_running_loop().create_future()
+
+    pipe = Pipe(refused_and_then_silent, timeout=0.3, max_retries=9, changed=lambda *_: None)
+    with pytest.raises(Unavailable) as told:
+        await pipe.call("PING")
+    assert told.value.__cause__ is refusal
+    await pipe.close()
+
+
 async def test_a_frozen_redis_that_wakes_does_a_command_once_at_most(
     own_redis: RedisServer, new_pipe: NewPipe
 ) -> None:

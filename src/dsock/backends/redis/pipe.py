@@ -181,7 +181,9 @@ class Pipe:
                         _answer(call, reply)
                     answered += 1
         except (*OUT_OF_REACH, RedisError) as error:
-            self._trouble = error
+            # That a try was cut short by its deadline says less than how the one before failed.
+            if not (self._trouble and isinstance(error, TimeoutError)):
+                self._trouble = error
             await self._disconnect()
             self._report(False, type(error).__name__)
             unanswered = batch[answered:]
