@@ -58,8 +58,10 @@ async def test_concurrent_sends_arrive_in_one_order_at_all_receivers_of_a_worker
 
 async def test_commands_of_both_kinds_keep_their_order(cluster: Cluster, crowd: Crowd) -> None:
     clients = await fans(crowd, 2)
+    # Without a report, direct messages keep the order of one API only (docs/guarantees.md).
+    nodes = 1 if cluster.backend == "direct" else 2
     for n in range(50):
-        caller = cluster.apis[n % 2]
+        caller = cluster.apis[n % nodes]
         await caller.subscribe("sport", user="user")
         await caller.send(f"goal {n}", channel="sport", report="false")
         await caller.unsubscribe("sport", user="user")
