@@ -26,7 +26,8 @@ NOTHING = Cost()
 
 FREE = Costs(**{one.name: NOTHING for one in fields(Costs)})
 
-TINY = Size(rounds=1, alone=10, busy=20, in_flight=4, members=30, rest=1.0, memory=30)
+TINY = Size(rounds=1, alone=100, busy=100, in_flight=4, members=120, rest=1.0, memory=30)
+"""Small, but enough of each that what nodes do anyway is little beside it."""
 
 
 def test_a_send_costs_its_route_and_then_by_workers_bytes_and_receivers() -> None:
