@@ -133,7 +133,8 @@ async def test_why_it_cannot_connect_is_told_though_the_last_try_had_no_time_lef
         if not tried.is_set():
             tried.set()
             raise refusal
-        return await asyncio.get_running_loop().create_future()
+        never: asyncio.Future[AbstractConnection] = asyncio.get_running_loop().create_future()
+        return await never
 
     pipe = Pipe(refused_and_then_silent, timeout=0.3, max_retries=9, changed=lambda *_: None)
     with pytest.raises(Unavailable) as told:
