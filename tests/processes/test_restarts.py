@@ -12,7 +12,7 @@ import pytest
 from websockets.asyncio.client import ClientConnection
 from websockets.exceptions import ConnectionClosed
 
-from tests.faults.support import goodbye, keys
+from tests.faults.support import goodbye
 from tests.processes.support import Family, api_at, crowd, family, figure, get, is_alive, patched
 from tests.support.cluster import TOKEN, Caller
 from tests.support.eventually import eventually
@@ -179,6 +179,12 @@ async def test_a_process_that_ran_well_for_a_while_is_started_at_once(redis: Red
             await workers.replaced(0, pid)
 
 
+def declared_gone(redis: RedisServer) -> set[str]:
+    """The marks of workers that went without a word."""
+    marks = {key for key in redis.keys() if key.startswith("reaped:")}
+    return {key for key in marks if not key.startswith("reaped:nobody-")}
+
+
 async def test_a_process_that_is_told_to_stop_drains_and_is_replaced(redis: RedisServer) -> None:
     async with (
         api_at(redis) as api,
@@ -187,13 +193,14 @@ async def test_a_process_that_is_told_to_stop_drains_and_is_replaced(redis: Redi
     ):
         (_, leaving), (_, staying) = by_worker.items()
         index, pid = await pid_of(api, workers, leaving)
+        marks = declared_gone(redis)
         os.kill(pid, signal.SIGTERM)
         for client in leaving:
             assert await goodbye(client, within=5) == 1012
         await workers.says("process ended", f"pid={pid}", "exit status 0")
         await workers.replaced(index, pid)
         assert {client.state.name for client in staying} == {"OPEN"}
-        await eventually(lambda: not any("reaped" in key for key in keys(redis)))
+        assert declared_gone(redis) == marks
 
 
 async def test_a_process_that_cannot_start_again_says_why_until_it_can() -> None:
