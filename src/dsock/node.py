@@ -28,7 +28,7 @@ from dsock.events import FailuresLimited, RequestRefused, telling
 from dsock.http.app import application
 from dsock.http.gate import gate_of
 from dsock.http.health import internal_routes, ping_route
-from dsock.http.protocol import Rules
+from dsock.http.rules import Rules
 from dsock.http.server import Sockets, StopSignals, listening, raise_file_limit, serving
 from dsock.limits import Failures, Room
 from dsock.observers.journal import Journal

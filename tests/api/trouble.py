@@ -15,7 +15,7 @@ from dsock.backends.memory import MemoryBackend, MemoryMembership
 from dsock.claim import Claim, ClaimRequest
 from dsock.command import Command
 from dsock.errors import ErrorMarshallingMessage
-from dsock.http.protocol import Rules
+from dsock.http.rules import Rules
 from dsock.node import Node
 from dsock.presence import Info
 from dsock.report import Report

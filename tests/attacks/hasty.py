@@ -7,12 +7,14 @@ import sys
 from unittest.mock import patch
 
 from dsock.cli import main
-from dsock.http.protocol import Rules
+from dsock.http.rules import Rules
 
 PATIENCE = 2.0
-"""Seconds for headers, and for a body to go on."""
+"""Seconds for headers, and for bodies and answers to go on."""
 
 if __name__ == "__main__":
-    hasty = functools.partial(Rules, header_timeout=PATIENCE, body_timeout=PATIENCE)
+    hasty = functools.partial(
+        Rules, header_timeout=PATIENCE, body_timeout=PATIENCE, answer_timeout=PATIENCE
+    )
     with patch("dsock.node.Rules", hasty):
         sys.exit(main())

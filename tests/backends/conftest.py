@@ -19,7 +19,7 @@ from dsock.backends.memory import MemoryBackend
 from dsock.backends.redis.backend import RedisBackend
 from dsock.events import Event
 from dsock.http.app import application
-from dsock.http.protocol import Rules
+from dsock.http.rules import Rules
 from dsock.http.server import bind, serving
 from dsock.settings import Settings
 from tests.conftest import BACKENDS, TOPOLOGIES

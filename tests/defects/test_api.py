@@ -15,7 +15,7 @@ from websockets.asyncio.client import connect
 from websockets.exceptions import InvalidStatus
 
 from dsock.http import gate
-from dsock.http.protocol import Rules
+from dsock.http.rules import Rules
 from tests.support.cluster import TOKEN, memory_cluster
 from tests.support.eventually import eventually
 from tests.support.process import process

@@ -15,7 +15,8 @@ import uvicorn
 from uvicorn.server import ServerState
 
 from dsock.http.incoming import Incoming
-from dsock.http.protocol import HttpProtocol, Rules
+from dsock.http.protocol import HttpProtocol
+from dsock.http.rules import Rules
 from dsock.node import Node
 from tests.fuzz.client import Paper
 from tests.support.cluster import node_up

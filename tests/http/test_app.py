@@ -12,7 +12,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from dsock.http.protocol import Rules
+from dsock.http.rules import Rules
 from tests.support.cluster import Cluster, memory_cluster
 from tests.support.redis_server import free_port
 from tests.support.web import web

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 
-from dsock.http.protocol import Rules
+from dsock.http.rules import Rules
 from dsock.http.upgrade import EARLY_LIMIT, Upgrade
 from tests.support.web import web
 from tests.support.wire import Wire, dial, handshake, request

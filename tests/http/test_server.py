@@ -10,7 +10,7 @@ import pytest
 import pytest_asyncio
 
 from dsock.errors import StartError
-from dsock.http.protocol import Rules
+from dsock.http.rules import Rules
 from dsock.http.server import bind
 from tests.support.web import Held, web
 from tests.support.wire import Wire, dial, request

@@ -181,8 +181,8 @@ async def test_a_process_that_ran_well_for_a_while_is_started_at_once(redis: Red
 
 def declared_gone(redis: RedisServer) -> set[str]:
     """The marks of workers that went without a word."""
-    marks = {key for key in redis.keys() if key.startswith("reaped:")}
-    return {key for key in marks if not key.startswith("reaped:nobody-")}
+    with redis.client() as client:
+        return set(client.keys("reaped:*")) - set(client.keys("reaped:nobody-*"))
 
 
 async def test_a_process_that_is_told_to_stop_drains_and_is_replaced(redis: RedisServer) -> None:

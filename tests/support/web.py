@@ -13,7 +13,7 @@ from starlette.routing import BaseRoute, Route
 from dsock.events import Event
 from dsock.http.app import application
 from dsock.http.health import ping_route
-from dsock.http.protocol import Rules
+from dsock.http.rules import Rules
 from dsock.http.server import bind, serving
 
 

@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from dsock.http.protocol import Rules
+from dsock.http.rules import Rules
 from dsock.terminal import call
 from dsock.terminal.access import access
 from dsock.terminal.failures import Unreached

@@ -13,7 +13,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, RedirectResponse, Response
 from starlette.routing import Route
 
-from dsock.http.protocol import Rules
+from dsock.http.rules import Rules
 from tests.support.cluster import TOKEN, Cluster, node_up
 from tests.support.web import web
 from tests.terminal.support import PATIENCE, Terminal, secrets_in

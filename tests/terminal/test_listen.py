@@ -16,7 +16,7 @@ from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 from websockets.asyncio.server import ServerConnection
 
-from dsock.http.protocol import Rules
+from dsock.http.rules import Rules
 from tests.support.cluster import JWT_SECRET, Cluster
 from tests.support.eventually import eventually
 from tests.support.web import web

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any, NoReturn
 from urllib.parse import unquote
 
@@ -28,34 +27,16 @@ from dsock.errors import (
 from dsock.http.answers import failure, request_id
 from dsock.http.incoming import Incoming
 from dsock.http.joined import JoinedWrites
+from dsock.http.rules import Rules
+from dsock.http.taken import Taking
 from dsock.http.upgrade import Upgrade
-from dsock.proxies import Proxies, unmapped
+from dsock.proxies import unmapped
 
 LINGER = 1.0
 """Seconds for which a refused client may go on sending, so that it can read the answer."""
 
 PIECE = 4096
 """Bytes that are read at once: of the shortest requests some 120."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Rules:
-    """What a request may be. Times in seconds, sizes in bytes."""
-
-    on_upgrade: Callable[[Upgrade], None] | None = None
-    """Takes the WebSocket handshakes on `upgrade_paths`."""
-    upgrade_paths: frozenset[str] = frozenset()
-    proxies: Proxies | None = None
-    """Those that are believed when they say for whom they ask."""
-    header_timeout: float = 10.0
-    max_header_size: int = 16 * 1024
-    max_headers: int = 100
-    body_timeout: float = 30.0
-    """Without progress."""
-    max_unread: int = 16 * 1024 * 1024
-    """Of a body that was answered before it had all come."""
-    on_refused: Callable[[DsockError], None] | None = None
-    """Told of what is refused before there is a whole request."""
 
 
 class _Refused(Exception):
@@ -109,7 +90,9 @@ class HttpProtocol(HttpToolsProtocol):
             self.client = unmapped(self.client[0]), self.client[1]
         self.transport = self._joined = JoinedWrites(transport, self.loop)
         self.flow = _Flow(transport, self._read_on)
-        self._deadline = self.loop.time() + self._rules.header_timeout
+        now = self.loop.time()
+        self._deadline = now + self._rules.header_timeout
+        self._taking = Taking(transport, now)
 
     def data_received(self, data: bytes) -> None:
         if self._refused:
@@ -153,9 +136,14 @@ class HttpProtocol(HttpToolsProtocol):
 
     def check_deadline(self, now: float) -> None:
         """Called now and then for every connection: end one that keeps us waiting."""
-        if self._deadline is None or now < self._deadline or self._refused:
+        if self._taking.stalled(now) > self._rules.answer_timeout:
+            # Whatever is under way: it cannot be told.
+            self._deadline = None
+            self._count(RequestTimeout())
+            self.transport.abort()
+        elif self._deadline is None or now < self._deadline or self._refused:
             return
-        if self._in_head:
+        elif self._in_head:
             self._refuse(RequestTimeout())
         elif self.cycle.response_complete:
             self.transport.close()
@@ -358,6 +346,10 @@ class HttpProtocol(HttpToolsProtocol):
 
     # --- refusals ------------------------------------------------------------------------
 
+    def _count(self, error: DsockError) -> None:
+        if self._rules.on_refused:
+            self._rules.on_refused(error)
+
     def _stop(self, error: DsockError) -> NoReturn:
         """From inside a callback of the parser: let `_feed` refuse with this error."""
         self._refusal = error
@@ -367,8 +359,7 @@ class HttpProtocol(HttpToolsProtocol):
         """Answer, unless an earlier request still waits for its own answer; and hang up."""
         self._refused = True
         self._deadline = self._aside = None
-        if self._rules.on_refused:
-            self._rules.on_refused(error)
+        self._count(error)
         in_progress = self.cycle is not None and not self.cycle.response_complete
         started = in_progress and self.cycle.response_started
         # A request whose own body does not come is this one; an earlier one is not.

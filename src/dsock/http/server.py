@@ -19,7 +19,8 @@ import uvicorn
 
 from dsock.errors import StartError
 from dsock.http.incoming import Incoming
-from dsock.http.protocol import HttpProtocol, Rules
+from dsock.http.protocol import HttpProtocol
+from dsock.http.rules import Rules
 
 BACKLOG = 4096
 

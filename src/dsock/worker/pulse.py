@@ -4,17 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import random
-import socket
-import struct
 from collections import deque
 from collections.abc import Iterable
 from math import ceil
 
 from dsock.close import Goodbye
+from dsock.http.taken import bytes_taken
 from dsock.worker.connection import Connection
-
-# tcpi_bytes_acked in struct tcp_info of Linux's <linux/tcp.h>.
-_BYTES_ACKED = 120
 
 
 class Pulse:
@@ -85,21 +81,10 @@ class Pulse:
         for connection in self._connections:
             if connection.pending or connection.transport.get_write_buffer_size() == 0:
                 continue
-            taken = _bytes_taken(connection)
+            taken = bytes_taken(connection.transport)
             before, since = self._stuck.get(connection, (-1, now))
             stuck[connection] = (taken, since if taken == before else now)
         self._stuck = stuck
         for connection, (_, since) in tuple(stuck.items()):
             if now - since >= self._send_timeout:
                 connection.close(Goodbye.TOO_SLOW)
-
-
-def _bytes_taken(connection: Connection) -> int:
-    """How much the peer's system has acknowledged; where that is not known (not TCP), how
-    little waits, as a number that grows with progress."""
-    sock = connection.transport.get_extra_info("socket")
-    try:
-        info = sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _BYTES_ACKED + 8)
-        return int(struct.unpack_from("=Q", info, _BYTES_ACKED)[0])
-    except (OSError, AttributeError, struct.error):
-        return -connection.transport.get_write_buffer_size()

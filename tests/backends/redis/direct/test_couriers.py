@@ -18,7 +18,7 @@ from dsock.backends.redis.direct.couriers import Couriers
 from dsock.backends.redis.direct.reception import ENVELOPE
 from dsock.command import MessageType, Send
 from dsock.http.app import application
-from dsock.http.protocol import Rules
+from dsock.http.rules import Rules
 from dsock.http.server import bind, serving
 from dsock.report import Outcome
 from dsock.target import ToUser

@@ -12,7 +12,7 @@ import pytest
 from dsock.backends.redis.direct.reception import ENVELOPE, Reception
 from dsock.command import Command, MessageType, Send, Subscribe
 from dsock.http.app import application
-from dsock.http.protocol import Rules
+from dsock.http.rules import Rules
 from dsock.http.server import bind, serving
 from dsock.report import Outcome
 from dsock.target import ToChannel, ToUser
