@@ -238,7 +238,10 @@ async def test_b11_empty_fragments_without_end_cost_no_memory(node: Cluster) -> 
         try:
             for _ in range(5):
                 await wire.send(fragments + frame(PING))
-                assert (await wire.frame()).opcode == PONG
+                # It may be asked itself meanwhile whether it is there.
+                while (answer := await wire.frame()).opcode == PING:
+                    pass
+                assert answer.opcode == PONG
             assert tracemalloc.get_traced_memory()[0] < 2**19
         finally:
             tracemalloc.stop()
