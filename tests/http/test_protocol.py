@@ -263,6 +263,20 @@ async def test_pipelined_requests_are_answered_in_order(node: Cluster) -> None:
         assert [await client.recv() for _ in range(50)] == [str(number) for number in range(50)]
 
 
+@pytest.mark.parametrize(
+    "behind", [b"garbage\r\n\r\n", b"GET / HTTP/1.1\r\n\r\n"], ids=["garbage", "no host"]
+)
+@pytest.mark.parametrize("count", [1, 2, 3])
+async def test_what_came_whole_is_answered_whatever_is_wrong_behind_it(
+    node: Cluster, count: int, behind: bytes
+) -> None:
+    async with dial(node.workers[0]) as wire:
+        sends = [request("POST", f"{SEND}&report=true", b"x")] * count
+        await wire.send(b"".join((*sends, behind)))
+        assert [(await wire.response()).status for _ in sends] == [200] * count
+        assert await wire.end() == b""
+
+
 async def test_a_body_waits_for_no_turn(node: Cluster, monkeypatch: pytest.MonkeyPatch) -> None:
     waited: list[Reader] = []
     monkeypatch.setattr(Incoming, "add", lambda _, reader: waited.append(reader))

@@ -356,14 +356,17 @@ class HttpProtocol(HttpToolsProtocol):
         raise _Refused
 
     def _refuse(self, error: DsockError) -> None:
-        """Answer, unless an earlier request still waits for its own answer; and hang up."""
+        """Answer, or let what came whole before have its answers; and hang up."""
         self._refused = True
         self._deadline = self._aside = None
         self._count(error)
         in_progress = self.cycle is not None and not self.cycle.response_complete
-        started = in_progress and self.cycle.response_started
+        if in_progress and self._in_head:
+            # It is closed behind the last of those answers.
+            self.cycle.keep_alive = False
+            return
         # A request whose own body does not come is this one; an earlier one is not.
-        if started or (in_progress and (self._in_head or self.pipeline)):
+        if in_progress and (self.cycle.response_started or self.pipeline):
             self.transport.close()
             return
         if in_progress:
