@@ -10,11 +10,9 @@ from dsock.cli import main
 from dsock.http.rules import Rules
 
 PATIENCE = 2.0
-"""Seconds for headers, and for bodies and answers to go on."""
+"""Seconds for headers, and for a body to go on."""
 
 if __name__ == "__main__":
-    hasty = functools.partial(
-        Rules, header_timeout=PATIENCE, body_timeout=PATIENCE, answer_timeout=PATIENCE
-    )
+    hasty = functools.partial(Rules, header_timeout=PATIENCE, body_timeout=PATIENCE)
     with patch("dsock.node.Rules", hasty):
         sys.exit(main())

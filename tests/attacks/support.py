@@ -218,14 +218,12 @@ async def bystander(victim: Victim, user: str) -> AsyncIterator[Bystander]:
 
 
 @asynccontextmanager
-async def crowd(
-    address: str, count: int, *parts: bytes, receive_buffer: int = 0
-) -> AsyncIterator[list[Wire]]:
+async def crowd(address: str, count: int, *parts: bytes) -> AsyncIterator[list[Wire]]:
     """So many connections at once that have sent this, and hold on to it."""
     async with AsyncExitStack() as stack:
         wires = []
         for _ in range(count):
-            wires.append(await stack.enter_async_context(dial(address, receive_buffer)))
+            wires.append(await stack.enter_async_context(dial(address)))
             with suppress(ConnectionError):
                 await wires[-1].send(*parts)
         yield wires

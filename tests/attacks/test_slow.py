@@ -36,9 +36,6 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 MANY = 1000
 """Connections at once."""
 
-FEW = 5
-"""Of those who make a node do something: the system takes 3 MB for each until it is stuck."""
-
 BOUND = 15 * MB
 """What so many may cost; an idle one of them is some 10 KB."""
 
@@ -103,34 +100,6 @@ async def test_a_thousand_bodies_that_stop_half_way_are_cut_off_in_time_and_dela
     await eventually(lambda: files(pid) <= open_before)
     assert memory.grown < BOUND + MANY * 20_000
     assert await victim.count(TIMEOUT, "api") == before + MANY
-
-
-@pytest.mark.parametrize("role", ["api", "worker"])
-async def test_who_asks_and_does_not_take_the_answers_is_cut_off_in_time(
-    victim: Victim, by: Bystander, role: str
-) -> None:
-    pid, before = victim.processes[role].pid, await victim.count(TIMEOUT, role)
-    memory, open_before = Memory(pid), files(pid)
-    questions = request("GET", "/metrics") * 2000
-    async with crowd(victim.addresses[role], FEW, questions, receive_buffer=4096):
-        await eventually(lambda: files(pid) >= open_before + FEW)
-        await eventually(lambda: files(pid) <= open_before, PATIENCE + 20)
-    await by.round()
-    assert memory.grown < FEW * MB
-    assert await victim.count(TIMEOUT, role) == before + FEW
-
-
-@pytest.mark.parametrize("role", ["api", "worker"])
-async def test_who_takes_an_answer_slowly_gets_all_of_it(victim: Victim, role: str) -> None:
-    async with dial(victim.addresses[role], 4096) as wire:
-        await wire.send(request("GET", "/metrics") * 2000)
-        loop = asyncio.get_running_loop()
-        end = loop.time() + 2 * PATIENCE
-        while loop.time() < end:
-            await wire.read(4096)
-            await asyncio.sleep(PATIENCE / 10)
-        await wire.send(request("GET", "/ping", connection="close"))
-        assert (await wire.end()).endswith(b"pong")
 
 
 @pytest.mark.parametrize("role", ["api", "worker"])
