@@ -50,8 +50,8 @@ def _short(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "LOOK", LOOK)
 
 
-def watch_of(server: RedisServer, new_pipe: NewPipe) -> Watching:
-    pipe = new_pipe(server.address, timeout=0.2)
+def watch_of(server: RedisServer, new_pipe: NewPipe, timeout: float = 5.0) -> Watching:
+    pipe = new_pipe(server.address, timeout=timeout)
     events: list[Event] = []
     watch = Watch(pipe, KEYS, Reaper(pipe, KEYS), LEASE, events.append)
     return Watching(watch, pipe, events)
@@ -59,7 +59,7 @@ def watch_of(server: RedisServer, new_pipe: NewPipe) -> Watching:
 
 @pytest.fixture
 async def watching(own_redis: RedisServer, new_pipe: NewPipe) -> AsyncIterator[Watching]:
-    watching = watch_of(own_redis, new_pipe)
+    watching = watch_of(own_redis, new_pipe, timeout=0.2)
     with watching.running():
         yield watching
 
