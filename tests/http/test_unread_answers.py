@@ -64,7 +64,7 @@ async def test_who_takes_an_answer_slowly_gets_all_of_it(server: str) -> None:
         await wire.send(request("GET", "/large", connection="close"))
         longer, taken = asyncio.create_task(silent.end()), 0
         while not longer.done():
-            taken += len(await loop.sock_recv(wire.sock, 1024))
+            taken += len(await loop.sock_recv(wire.sock, 64))
             await pace.send(request("GET", "/ping"))
             assert (await pace.response()).body == b"pong"
         assert taken < LARGE

@@ -265,10 +265,12 @@ async def test_routes_are_in_doubt_for_a_while_after_redis_was_emptied(
     own_redis: RedisServer, watching: Watching, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module, "DOUBT", 0.5)
-    await eventually(lambda: trusted(watching), 2)
+    # Before the first look there is nothing that Redis could forget.
+    await eventually(lambda: watching.watch.sees)
+    await eventually(lambda: trusted(watching))
     own_redis.empty()
-    assert await eventually(lambda: doubted(watching), 2) < 1
-    await eventually(lambda: trusted(watching), 2)
+    assert await eventually(lambda: doubted(watching)) < 1
+    await eventually(lambda: trusted(watching))
 
 
 async def doubted(watching: Watching) -> bool:
