@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from typing import Any
 
 import pytest
 from websockets.asyncio.client import connect
@@ -23,9 +24,10 @@ from tests.faults.support import (
     goodbye,
     keys,
     none_ready,
+    of_method,
     shown,
 )
-from tests.support.cluster import Cluster
+from tests.support.cluster import Caller, Cluster, node_up
 from tests.support.eventually import eventually, holds_within
 from tests.support.process import process
 from tests.support.redis_server import RedisServer, free_port
@@ -34,6 +36,9 @@ pytestmark = pytest.mark.usefixtures("method")
 
 NOTICED = 5.0
 DELIVERY_BACK, RECORDS_BACK = 2.0, 5.0
+
+PATIENCE = 3.0
+"""Seconds for which a call waits for a subscription."""
 
 
 @pytest.fixture
@@ -173,6 +178,53 @@ async def hears_again(cluster: Cluster, teller: Teller) -> bool:
         return await teller.tell() and await all_ready(cluster)
 
     return await holds_within(hears, NOTICED + DELIVERY_BACK)
+
+
+def end_the_latest_subscription(server: RedisServer) -> None:
+    with server.client() as client:
+        latest = max(int(one["id"]) for one in client.client_list(_type="pubsub"))
+        client.client_kill_filter(_id=latest)
+
+
+async def test_a_call_waits_for_an_api_that_is_subscribing_anew_but_not_for_long(
+    server: RedisServer, proxy: Proxy
+) -> None:
+    async with (
+        cluster_at(server.address) as cluster,
+        audience(cluster) as listeners,
+        node_up("api", redis_host=proxy.address, redis_timeout=PATIENCE, **of_method()) as (_, at),
+        Caller(f"http://{at}").http as http,
+    ):
+
+        async def is_ready() -> bool:
+            return (await http.get("/ready")).status_code == 200
+
+        async def is_not_ready() -> bool:
+            return not await is_ready()
+
+        async def send() -> dict[str, Any]:
+            answer = await http.post("/send?type=text&channel=news", content=b"x")
+            return {"status": answer.status_code, **answer.json().get("report", {})}
+
+        await eventually(is_ready)
+        # It goes on asking on the connections that it has, but gets no other.
+        proxy.port = free_port()
+        end_the_latest_subscription(server)
+        await eventually(is_not_ready)
+        waiting = [asyncio.create_task(send()) for _ in range(3)]
+        assert not await holds_within(lambda: any(call.done() for call in waiting), 0.1)
+        proxy.port = server.port
+        for answer in await asyncio.gather(*waiting):
+            assert (answer["status"], answer["connections"]) == (200, len(listeners))
+
+        await eventually(is_ready)
+        proxy.port = free_port()
+        end_the_latest_subscription(server)
+        await eventually(is_not_ready)
+        assert (await send())["status"] == 503
+        begun = asyncio.get_running_loop().time()
+        assert (await send())["status"] == 503
+        assert asyncio.get_running_loop().time() - begun < PATIENCE / 2
 
 
 @pytest.mark.parametrize("probes", [True, False])

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 
 from dsock.backends.redis import mailbox as module
 from tests.backends.redis.conftest import Listener, NewListener
 from tests.faults.proxy import Proxy
 from tests.support.eventually import eventually, holds_within
-from tests.support.redis_server import RedisServer
+from tests.support.redis_server import RedisServer, free_port
 
 DEAF_AFTER = 0.3
 
@@ -141,3 +143,16 @@ async def test_a_closed_mailbox_is_gone_from_redis(
     await listener.mailbox.close()
     await eventually(lambda: publish(own_redis, "a", "late") == 0)
     assert listener.received == []
+
+
+async def test_who_asks_while_a_mailbox_subscribes_anew_may_wait_for_it(
+    own_redis: RedisServer, proxy: Proxy, listener: Listener
+) -> None:
+    assert await listener.mailbox.hears_soon(0)
+    proxy.port = free_port()
+    proxy.cut()
+    await eventually(lambda: not listener.mailbox.hears)
+    assert not await listener.mailbox.hears_soon(0.1)
+    waiting = asyncio.create_task(listener.mailbox.hears_soon(10))
+    proxy.port = own_redis.port
+    assert await waiting

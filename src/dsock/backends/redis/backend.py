@@ -81,6 +81,7 @@ class RedisBackend:
             if direct
             else lambda _: mailboxes,
             report_timeout=settings.report_timeout,
+            patience=settings.redis_timeout,
             new_mailbox=self._topology.mailbox,
             notify=self._notify,
         )

@@ -10,6 +10,7 @@ import asyncio
 import math
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import Any
 from uuid import uuid4
 
@@ -60,6 +61,8 @@ class Mailbox:
         self._subscribed = subscribed
         self._heard_at = -math.inf
         self._loop = asyncio.get_running_loop()
+        self._lost_at = self._loop.time()
+        self._hearing = asyncio.Event()
         self._listening: asyncio.Task[None] | None = None
         self._task = self._loop.create_task(self._run())
 
@@ -67,6 +70,15 @@ class Mailbox:
     def hears(self) -> bool:
         """Whether it is subscribed and has heard a probe (or begun) lately."""
         return self._loop.time() - self._heard_at < DEAF_AFTER
+
+    async def hears_soon(self, within: float) -> bool:
+        """Whether it hears, or subscribes anew before it has lacked a subscription for
+        `within` seconds: a connection is lost, and a slot moves, in a moment."""
+        if not self.hears:
+            with suppress(TimeoutError):
+                async with asyncio.timeout_at(self._lost_at + within):
+                    await self._hearing.wait()
+        return self.hears
 
     def probed(self, probe: str) -> bool:
         """To be called when a probe comes in; says whether it is this mailbox's own."""
@@ -84,7 +96,7 @@ class Mailbox:
         """Subscribe anew, perhaps to other channels."""
         if channels is not None:
             self._channels = tuple(channels)
-        self._heard_at = -math.inf
+        self._lose()
         if self._listening is not None:
             self._listening.cancel()
 
@@ -102,11 +114,17 @@ class Mailbox:
             finally:
                 self._listening.cancel()
             listening, self._listening = self._listening, None
-            lived = self._heard_at > -math.inf
-            self._heard_at = -math.inf
+            lived = self._hearing.is_set()
+            self._lose()
             self._say_why(None if listening.cancelled() else listening.exception())
             failures = 0 if lived else failures + 1
             await asyncio.sleep(min(FIRST_PAUSE * 2 ** min(failures, 10), LONGEST_PAUSE))
+
+    def _lose(self) -> None:
+        if self._hearing.is_set():
+            self._hearing.clear()
+            self._lost_at = self._loop.time()
+        self._heard_at = -math.inf
 
     def _heard(self, reply: Any) -> None:
         if reply[0] == self._message:
@@ -131,6 +149,7 @@ class Mailbox:
             self.trouble = None
             self.round += 1
             self._heard_at = self._loop.time()
+            self._hearing.set()
             self._subscribed()
             end = time.perf_counter() + SLICE
             while True:

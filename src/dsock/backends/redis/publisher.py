@@ -106,6 +106,7 @@ class Publisher:
         mailboxes: Mailboxes,
         new_carrier: NewCarrier,
         report_timeout: float,
+        patience: float,
         new_mailbox: NewMailbox,
         notify: Notify,
     ) -> None:
@@ -114,6 +115,7 @@ class Publisher:
         self._keys = keys
         self._watch = watch
         self._report_timeout = report_timeout
+        self._patience = patience
         self._notify = notify
         self._records = Records(reads, keys)
         self._directory = directory
@@ -150,7 +152,7 @@ class Publisher:
         await self._mailbox.close()
 
     async def publish(self, command: Command, wait: bool) -> Report:
-        if not self.hears:
+        if not await self._mailbox.hears_soon(self._patience):
             raise Unavailable
         routed = await self._records.routed(command.target)
         # After the read: it may have been the read that found Redis restarted.
