@@ -5,21 +5,25 @@ from __future__ import annotations
 import asyncio
 import signal
 from collections.abc import Iterator
+from contextlib import AsyncExitStack
 
 import pytest
 from websockets.asyncio.client import ClientConnection
 
+from dsock.backends.redis.reaper import Reaper
 from tests.faults.killable import LEASE, cluster_of, settled_keys
 from tests.faults.support import (
     all_ready,
     clients,
+    cluster_at,
     goodbye,
     keys,
     known_workers,
     of_method,
     shown,
 )
-from tests.support.eventually import eventually
+from tests.support.cluster import node_up
+from tests.support.eventually import eventually, holds_within
 from tests.support.process import processes
 from tests.support.redis_server import RedisServer
 from tests.support.wire import dial, handshake
@@ -216,6 +220,36 @@ async def test_a_worker_that_has_stopped_is_not_missed_even_while_redis_is_fresh
             await eventually(lambda: len(known_workers(cluster)) == 1, 3)
             reply = await cluster.api.disconnect(user="u")
             assert (reply.status, reply.report["connections"]) == (200, 1)
+
+
+async def test_a_worker_confirms_what_comes_while_it_leaves(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    removes, may_remove = asyncio.Event(), asyncio.Event()
+    remove = Reaper.remove
+
+    async def held(reaper: Reaper, worker: str) -> None:
+        removes.set()
+        await may_remove.wait()
+        await remove(reaper, worker)
+
+    with RedisServer() as server:
+        options = {"redis_host": server.address, **of_method()}
+        async with cluster_at(server.address) as cluster, cluster.client("u"):
+            leaver = AsyncExitStack()
+            await leaver.enter_async_context(node_up("worker", **options))
+            await eventually(lambda: len(known_workers(cluster)) == 3)
+            with monkeypatch.context() as patch:
+                patch.setattr(Reaper, "remove", held)
+                leaving = asyncio.create_task(leaver.aclose())
+                await removes.wait()
+            # While Redis is fresh every worker is told.
+            asked = asyncio.create_task(cluster.api.disconnect(user="u"))
+            assert not await holds_within(asked.done, 0.2)
+            may_remove.set()
+            reply = await asked
+            assert (reply.status, reply.report["connections"]) == (200, 1)
+            await leaving
 
 
 async def test_a_second_signal_ends_a_worker_at_once(redis: RedisServer) -> None:
