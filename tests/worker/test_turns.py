@@ -12,7 +12,7 @@ import pytest
 
 from dsock.close import Goodbye
 from dsock.command import Disconnect, MessageType, Send
-from dsock.events import Event
+from dsock.events import CommandApplied, Event
 from dsock.report import Outcome
 from dsock.target import ToChannel, ToUser
 from dsock.worker import turns
@@ -310,3 +310,28 @@ async def test_a_command_that_fails_is_not_answered_and_stops_nothing_behind_it(
         await all_out([other], frames(b"a"))
     assert answered == []
     assert [type(one) for one in faults] == [ZeroDivisionError]
+
+
+async def test_what_comes_in_faster_than_it_can_be_sent_is_dropped_and_not_kept_without_end(
+    crowd: Crowd, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Nothing is carried out before the next turn of the loop.
+    monkeypatch.setattr(turns, "SLICE", 0.0)
+    monkeypatch.setattr(turns, "WAITING_LIMIT", 10 * 2**20)
+    members = [crowd.join(f"user{n}", "news") for n in range(3)]
+    body = bytes(2**20)
+    outcomes = crowd.send(ToChannel("news"), *[body] * 100)
+    assert outcomes == [Outcome(0, 3)] * 90
+    # Who is to be out is out: only messages are dropped.
+    closed: list[Outcome] = []
+    crowd.worker.submit(Disconnect(ToUser("user0")), closed.append)
+    assert closed == []
+    monkeypatch.undo()
+    taken = frames(body) * 10
+    await all_out(members[1:], taken)
+    await next_turn()
+    assert closed == [Outcome(1)]
+    assert outcomes[90:] == [Outcome(3, 0)] * 10
+    assert sum(event.dropped for event in crowd.events if isinstance(event, CommandApplied)) == 270
+    crowd.send(ToChannel("news"), b"again")
+    await all_out(members[1:], [*taken, *frames(b"again")])

@@ -40,7 +40,7 @@ class Metrics:
         self._refused = counter("connects_refused", "Clients that were not let in", "code")
         self._broken = counter("requests_refused", "Refused before they were whole", "code")
         self._delivered = counter("deliveries", "Messages or moves applied to connections")
-        self._dropped = counter("drops", "Messages refused by clients that were too slow")
+        self._dropped = counter("drops", "Messages refused, since too much waited already")
         self._commands = counter("commands", "Commands answered by the API", "verb")
         self._unanswered = counter("unanswered", "Workers that did not confirm", "verb")
         self._received = counter("client_messages", "Messages from clients")

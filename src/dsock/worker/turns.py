@@ -9,13 +9,20 @@ from collections.abc import Callable, Sequence
 from contextvars import Context
 
 from dsock.backends.base import Answered
-from dsock.command import Command
+from dsock.command import Command, Send
 from dsock.report import Outcome
 from dsock.worker.connection import Connection
 from dsock.worker.outgoing import CHUNK, Outgoing
 
 SLICE = 0.002
 """Seconds for which commands and their writes may hold the loop at a time."""
+
+WAITING_LIMIT = 64 * 2**20
+"""Bytes of commands from which on no more should be taken: they come in faster than they can be
+carried out."""
+
+_ENTRY = 512
+"""Bytes that a command takes while it waits, about, without its body."""
 
 Act = Callable[[Sequence[Connection]], Outcome]
 """What a command does to some of its connections."""
@@ -35,14 +42,22 @@ class Turns:
         self._loop = asyncio.get_running_loop()
         # Nobody's: the id of the request that happens to begin a turn is not that of others.
         self._context = Context()
-        self._queue: deque[tuple[Command, Answered]] = deque()
+        self._queue: deque[tuple[Command, Answered, int]] = deque()
+        self._waiting = 0
         self._current: _Job | None = None
         self._ends: float | None = None
         """When this turn may carry out no more commands; None: nothing waits for the next."""
 
+    @property
+    def full(self) -> bool:
+        """Whether so much waits that it should not become more."""
+        return self._waiting >= WAITING_LIMIT
+
     def submit(self, command: Command, answered: Answered) -> None:
         """Carry out a command after all that were submitted before it."""
-        self._queue.append((command, answered))
+        size = _ENTRY + len(command.body) if isinstance(command, Send) else _ENTRY
+        self._queue.append((command, answered, size))
+        self._waiting += size
         now = time.perf_counter()
         if self._ends is None:
             self._ends = now + SLICE / 2
@@ -69,7 +84,9 @@ class Turns:
             if self._current:
                 self._advance(self._current)
             elif self._queue and not self._outgoing.full:
-                self._start(*self._queue.popleft())
+                command, answered, size = self._queue.popleft()
+                self._waiting -= size
+                self._start(command, answered)
             else:
                 return
             if time.perf_counter() >= end:

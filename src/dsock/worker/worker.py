@@ -85,8 +85,14 @@ class Worker:
     # --- as the backend sees it (`Recipient`) --------------------------------------------
 
     def submit(self, command: Command, answered: Answered) -> None:
-        """Carry out a command after all that were submitted before it."""
-        self._turns.submit(command, partial(self._applied, answered))
+        """Carry out a command after all that were submitted before it. While too much waits, a
+        message is dropped for all its receivers instead; whatever else is asked for is done."""
+        applied = partial(self._applied, answered)
+        if self._turns.full and isinstance(command, Send):
+            receivers = self.registry.select(command.target)
+            applied(Outcome(dropped=sum(one.is_open for one in receivers)))
+        else:
+            self._turns.submit(command, applied)
 
     def select(self, target: Target) -> Sequence[Connection]:
         return self.registry.select(target)
