@@ -16,8 +16,9 @@ IN_FLIGHT = 16
 
 _BODIES = [b"x" * 64, b"x" * 512, b'{"text": "the same again"}' * 80]
 
-LARGE_EVERY = 0.2
-"""Seconds between two messages to those who are slow, however fast the others follow."""
+LARGE_EVERY, LOGOUT_EVERY = 0.2, 0.5
+"""Seconds between two messages to those who are slow, and two logouts, however fast or slowly the
+others follow."""
 
 _LARGE = bytes(2**19)
 """More than a few of these no system takes for who does not read."""
@@ -31,7 +32,7 @@ class Calls:
         self._chance = random.Random(round)
         self._names = Names(round, self._chance)
         self._stop = threading.Event()
-        self._large_due = 0.0
+        self._large_due = self._logout_due = 0.0
 
     def stop(self) -> None:
         self._stop.set()
@@ -55,14 +56,15 @@ class Calls:
         if now >= self._large_due:
             self._large_due = now + LARGE_EVERY
             return self._post(f"/send?user={self._names.slow()}&type=binary", _LARGE)
+        if now >= self._logout_due:
+            self._logout_due = now + LOGOUT_EVERY
+            return self._post(f"/disconnect?user={self._names.user()}&session=s")
         kind = self._chance.random()
         target = self._target()
         if kind < 0.03:
             return self._post(f"/channel/subscribe/{self._names.room()}?{target}")
         if kind < 0.06:
             return self._post(f"/channel/unsubscribe/{self._names.room()}?{target}")
-        if kind < 0.061:
-            return self._post(f"/disconnect?user={self._names.user()}&session=s")
         return self._post(f"/send?{target}&type=text", self._chance.choice(_BODIES))
 
     def _target(self) -> str:
