@@ -13,6 +13,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from dsock.close import Goodbye
 from dsock.errors import DsockError
+from dsock.http.rules import Rules
 from dsock.observers.metrics import Metrics
 from dsock.observers.totals import Totals
 from dsock.processes.board import Board
@@ -49,7 +50,7 @@ def test_the_codes_that_a_go_dsock_did_not_have_are_listed() -> None:
 
 
 def metrics_there() -> set[str]:
-    metrics = Metrics()
+    metrics = Metrics(lambda: True)
     metrics.watch(lambda: (0, 0, 0))
     with Totals.open(Board(2), holds_clients=True) as totals:
         families = [
@@ -76,6 +77,14 @@ def test_every_alert_is_explained_and_asks_for_metrics_that_there_are() -> None:
     assert [rule["alert"] for rule in group["rules"]] == explained
     asked = set(re.findall(r"\b(dsock_\w+)", " ".join(rule["expr"] for rule in group["rules"])))
     assert {name.removesuffix("_count") for name in asked} <= metrics_there()
+
+
+def test_how_long_a_node_waits_for_http_is_said() -> None:
+    [row] = [r for r in (ROOT / "SECURITY.md").read_text().splitlines() if "stop half way" in r]
+    seconds = [float(word) for word in re.findall(r"(\d+) s\b", row)]
+    rules = Rules()
+    assert seconds == [rules.header_timeout, rules.body_timeout]
+    assert rules.answer_timeout == rules.body_timeout
 
 
 def test_every_reason_to_close_is_listed_as_its_metric_has_it() -> None:

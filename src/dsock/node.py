@@ -133,7 +133,9 @@ class Node:
         self._sockets = sockets
         self._process = process
         self._settings = plan.settings
-        self._metrics = Metrics(process.totals if process else None)
+        self._metrics = Metrics(
+            lambda: self._trouble() is None, process.totals if process else None
+        )
         journal = Journal(log_requests=plan.settings.log_requests)
         self._notify = telling(self._metrics.interests(), journal.interests())
         self._draining = False

@@ -13,7 +13,7 @@ from tests.support.eventually import eventually
 from tests.support.process import processes
 from tests.support.redis_cluster import ClusteredRedis
 from tests.support.redis_server import RedisServer
-from tests.support.rights import PASSWORD, refused, rights
+from tests.support.rights import PASSWORD, refused, rights, rights_at_sentinels
 from tests.support.sentinels import WatchedRedis
 
 LEASE = 2.0
@@ -108,11 +108,20 @@ async def test_with_sentinels_it_needs_what_is_documented() -> None:
         for server in servers.servers:
             with server.client() as redis:
                 redis.execute_command(*(word.replace("PASSWORD", PASSWORD) for word in line))
-        as_user = {"redis_username": "dsock", "redis_password": PASSWORD}
+        for sentinel in servers.sentinels:
+            with sentinel.client() as redis:
+                watcher = ["watcher", "reset", "on", f">{PASSWORD}", *rights_at_sentinels()]
+                redis.execute_command("ACL", "SETUSER", *watcher)
+        as_user = {
+            "redis_username": "dsock",
+            "redis_password": PASSWORD,
+            "redis_sentinel_username": "watcher",
+            "redis_sentinel_password": PASSWORD,
+        }
         options = {**servers.options, **as_user, "redis_key_prefix": "dsock:"}
         async with cluster_with(**options) as cluster:
             await everything(cluster)
-        for server in servers.servers:
+        for server in (*servers.servers, *servers.sentinels):
             with server.client() as redis:
                 assert refused(redis) == []
 

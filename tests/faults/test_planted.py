@@ -7,11 +7,15 @@ from typing import Any
 
 import pytest
 
+from dsock.backends.redis.backend import RedisBackend
 from dsock.backends.redis.claims import Claims
 from dsock.backends.redis.ledger import Ledger as Records
 from dsock.claim import Claim
+from dsock.close import Goodbye
 from dsock.command import Command, Disconnect
-from dsock.report import Outcome
+from dsock.errors import Unavailable
+from dsock.presence import Info
+from dsock.report import Outcome, Report
 from dsock.target import Target, ToUser
 from dsock.worker.connection import Connection
 from dsock.worker.frames import Frames
@@ -150,6 +154,39 @@ def plant_admission(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(Claims, "take", admitting_all)
 
 
+def plant_failure(patch: pytest.MonkeyPatch) -> None:
+    publish, now = RedisBackend.publish, every(20)
+
+    async def failing(self: RedisBackend, command: Command, wait: bool = True) -> Report:
+        if now():
+            raise Unavailable
+        return await publish(self, command, wait)
+
+    patch.setattr(RedisBackend, "publish", failing)
+
+
+def plant_blindness(patch: pytest.MonkeyPatch) -> None:
+    info, now = RedisBackend.info, every(3)
+
+    async def overlooking(self: RedisBackend, target: Target) -> Info:
+        found = await info(self, target)
+        return found._replace(connections=[]) if now() else found
+
+    patch.setattr(RedisBackend, "info", overlooking)
+
+
+def plant_hangup(patch: pytest.MonkeyPatch) -> None:
+    put, now = Outgoing.put, every(20)
+
+    def hanging_up(self: Outgoing, frames: Frames, to: Sequence[Connection]) -> Outcome:
+        outcome = put(self, frames, to)
+        if to and now():
+            to[0].close(Goodbye.FAILED)
+        return outcome
+
+    patch.setattr(Outgoing, "put", hanging_up)
+
+
 PLANTS: dict[str, Callable[[pytest.MonkeyPatch], None]] = {
     "admission": plant_admission,
     "lost": plant_loss,
@@ -159,6 +196,9 @@ PLANTS: dict[str, Callable[[pytest.MonkeyPatch], None]] = {
     "stranger": plant_stranger,
     "ghost": plant_ghost,
     "key": plant_leak,
+    "failure": plant_failure,
+    "unseen": plant_blindness,
+    "hangup": plant_hangup,
 }
 
 

@@ -161,7 +161,9 @@ async def test_ready_wants_no_token(node: Cluster) -> None:
 
 async def test_a_node_that_drains_answers_but_is_not_ready() -> None:
     async with memory_cluster(drain_duration=0.0) as node:
+        assert "dsock_ready 1.0" in (await ask(node, "GET", "/metrics")).text.splitlines()
         await node.nodes[0].drain()
+        assert "dsock_ready 0.0" in (await ask(node, "GET", "/metrics")).text.splitlines()
         ready = await ask(node, "GET", "/ready")
         assert (ready.status_code, ready.json()["errorCode"]) == (503, "SHUTTING_DOWN")
         assert (await ask(node, "GET", "/ping")).text == "pong"

@@ -81,7 +81,9 @@ async def test_it_is_shown_how_many_processes_there_should_be_and_are(redis: Red
             assert await figure(workers.address, states[0]) == 2
             if "again_in=0.5s" in workers.said("process ended")[-1]:
                 assert await figure(workers.address, states[1]) == 1
+                assert await figure(workers.address, "dsock_ready") == 0
             await workers.replaced(0, pid)
+        await eventually(lambda: holds(workers.address, "dsock_ready", 1))
 
 
 async def test_what_the_system_says_of_a_node_is_about_all_of_its_processes(

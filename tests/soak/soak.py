@@ -147,7 +147,8 @@ async def _closed(worker: str) -> Counter[str]:
     caller = Caller(f"http://{worker}")
     async with caller.http:
         metrics = (await caller.http.get("/metrics")).text
-    return Counter({one[1]: int(float(one[2])) for one in _CLOSED.finditer(metrics)})
+    counted = {one[1]: int(float(one[2])) for one in _CLOSED.finditer(metrics)}
+    return Counter({reason: count for reason, count in counted.items() if count})
 
 
 async def _resting(nodes: Sequence[Process], redis: RedisServer | None) -> Figures:

@@ -26,6 +26,12 @@ def rights(prefix: str, db: int, other: Mapping[str, str] = MappingProxyType({})
     return [*(named.get(word, word) for word in line), "+select"]
 
 
+def rights_at_sentinels() -> list[str]:
+    """What the page says is enough there."""
+    said = DOCS.read_text().partition("At the Sentinels, `")[2].partition("` is enough")[0]
+    return said.split()
+
+
 def refused(redis: Any) -> list[tuple[str, str]]:
     """What Redis has refused to anybody."""
     entries: list[dict[str, str]] = redis.execute_command("ACL", "LOG")

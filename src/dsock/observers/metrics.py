@@ -16,17 +16,21 @@ from prometheus_client import (
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 
 from dsock import __version__, events
+from dsock.close import Goodbye
 from dsock.events import Interests
 from dsock.observers.totals import Totals
 
 _LATENCY_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5)
 
 
+_VERBS = ("send", "disconnect", "subscribe", "unsubscribe")
+
+
 class Metrics:
     """What has happened on this node, for `/metrics`: here, or with `totals` in all of its
-    processes."""
+    processes. `ready` says whether this one is."""
 
-    def __init__(self, totals: Totals | None = None) -> None:
+    def __init__(self, ready: Callable[[], bool], totals: Totals | None = None) -> None:
         self._totals = totals
         self._registry = registry = CollectorRegistry()
         self._shown = totals.registry() if totals else registry
@@ -47,6 +51,7 @@ class Metrics:
         self._received_bytes = counter("client_bytes", "Bytes of messages from clients")
         self._unreadable = counter("unreadable_payloads", "Payloads that were no command")
         self._missed = counter("mailbox_gaps", "Commands that were published and did not arrive")
+        self._limited = counter("failures_limited", "Addresses not listened to", "what")
         self._workers_gone = counter("workers_gone", "Workers declared gone after their lease")
         self._methods_differ = counter(
             "methods_differ", "Times an API and a worker were set to different messaging methods"
@@ -57,6 +62,8 @@ class Metrics:
             ProcessCollector(registry=registry)
             text = "Whether the backend is in reach"
             self._reach = Gauge("dsock_backend_reached", text, registry=registry).set
+            ready_here = Gauge("dsock_ready", "Whether this node is ready", registry=registry)
+            ready_here.set_function(ready)
         self._reach(True)
         self._requests = Histogram(
             "dsock_request_seconds",
@@ -65,6 +72,14 @@ class Metrics:
             buckets=_LATENCY_BUCKETS,
             registry=registry,
         )
+        # What begins at 1 has not grown, as far as Prometheus can see: the first would be missed.
+        for goodbye in Goodbye:
+            self._closed.labels(goodbye.name.lower())
+        for verb in _VERBS:
+            self._commands.labels(verb)
+            self._unanswered.labels(verb)
+        for what in ("tokens", "credentials"):
+            self._limited.labels(what)
         self._commands_by_verb = _Children(self._commands.labels)
         self._requests_by_end = _Children(lambda labels: self._requests.labels(*labels))
 
@@ -96,6 +111,7 @@ class Metrics:
             events.CommandAnswered: self._command_answered,
             events.MessageReceived: self._message_received,
             events.RequestAnswered: self._request_answered,
+            events.FailuresLimited: lambda event: self._limited.labels(event.what).inc(),
             events.RequestRefused: lambda event: self._broken.labels(event.code).inc(),
             events.PayloadDropped: lambda _: self._unreadable.inc(),
             events.LettersMissed: lambda event: self._missed.inc(event.letters),

@@ -87,6 +87,9 @@ class Totals(Collector):
             "Whether the backend is in reach of all processes",
             value=min((row.reached for row in rows), default=0),
         )
+        yield GaugeMetricFamily(
+            "dsock_ready", "Whether all processes are ready", value=int(self._board.all_ready)
+        )
         for name in self._sizes:
             value = sum(getattr(row, name) for row in rows)
             yield GaugeMetricFamily(f"dsock_{name}", f"{name.capitalize()} here", value=value)
