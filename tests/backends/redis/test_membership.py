@@ -14,6 +14,7 @@ from dsock.backends.redis.backend import RedisBackend
 from dsock.backends.redis.calls import Reply
 from dsock.backends.redis.ledger import Ledger
 from dsock.backends.redis.membership import RedisMembership
+from dsock.backends.redis.records import Records
 from dsock.command import MessageType, Send
 from dsock.errors import Unavailable
 from dsock.settings import Settings
@@ -99,6 +100,41 @@ async def test_a_worker_whose_subscription_was_away_writes_everything_again(
         await eventually(
             lambda: {"user-workers:u", "channel-workers:news", "user:u"} <= keys(redis), 5
         )
+
+
+async def test_a_channel_that_is_joined_while_a_worker_announces_itself_leads_there(
+    redis: RedisServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    joined = asyncio.Event()
+    remove = Records.remove_listed
+
+    async with cluster_at(redis.address) as cluster, cluster.client("stays") as client:
+        worker = cluster.nodes[0].worker
+        assert worker
+        [stays] = worker.everyone()
+
+        async def held(records: Records, *what: Any) -> None:
+            if not joined.is_set():
+                asked.append(asyncio.create_task(cluster.api.subscribe("news", user="stays")))
+                await eventually(lambda: "news" in stays.channels)
+                joined.set()
+            await remove(records, *what)
+
+        asked: list[asyncio.Task[Any]] = []
+        async with cluster.client("leaves", channels="news"):
+            pass
+        await eventually(lambda: worker.everyone() == [stays])
+        # The route to its channel is no longer needed, but still there.
+        monkeypatch.setattr(Records, "remove_listed", held)
+        membership_of(cluster).announce_again()
+        await asyncio.wait_for(joined.wait(), 5)
+        await eventually(lambda: membership_of(cluster).announced)
+        # Perhaps it could not be confirmed meanwhile, and is repeated.
+        assert (await asked[0]).status in (200, 504)
+        assert (await cluster.api.subscribe("news", user="stays")).status == 200
+        sent = await cluster.api.send("x", channel="news")
+        assert sent.report["connections"] == 1
+        assert await client.recv() == "x"
 
 
 async def test_records_are_written_anew_every_ttl_duration(redis: RedisServer) -> None:

@@ -155,7 +155,7 @@ class Ledger:
             await _all(calls)
         listed = await self._records.listed(self._id)
         stale = {entry: one for entry, one in listed.items() if not self._is_mine(one)}
-        await self._records.remove_listed(self._id, stale)
+        await self._records.remove_listed(self._id, stale, self._is_mine)
         return len(everyone)
 
     def tidy_up(self, now: float, passed: float) -> None:

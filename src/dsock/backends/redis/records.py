@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NamedTuple
 
 from dsock.backends.base import Held
@@ -130,9 +130,13 @@ class Records:
         return {entry: found for entry, found in read if found is not None}
 
     async def remove_listed(
-        self, worker: str, listed: dict[str, Listed | ToUser | ToChannel]
+        self,
+        worker: str,
+        listed: dict[str, Listed | ToUser | ToChannel],
+        kept: Callable[[Listed | ToUser | ToChannel], bool] = lambda _: False,
     ) -> None:
-        """Remove connections and routes that a worker's list has."""
+        """Remove connections and routes that a worker's list has, but for what is to be `kept` by
+        then: a route may be opened while others are removed."""
         routes = [one for one in listed.values() if not isinstance(one, Listed)]
         routed = [one.channel for one in routes if isinstance(one, ToChannel)]
         entries = list(listed)
@@ -157,14 +161,16 @@ class Records:
                 if len(removed) >= SLICE:
                     await asyncio.gather(*removed)
                     removed = []
-            removed += [
+            await asyncio.gather(*removed)
+            # Looked at, closed and struck out in one step, so that nothing opened comes between.
+            ended = {entry: listed[entry] for entry in part if not kept(listed[entry])}
+            closed = [
                 self.close_route(worker, one)
-                for one in map(listed.__getitem__, part)
+                for one in ended.values()
                 if not isinstance(one, Listed)
             ]
-            await asyncio.gather(*removed)
-            # Only what is certainly gone leaves the list.
-            await self.strike_out(worker, part)
+            struck = [self.strike_out(worker, list(ended), after=closed)] if ended else []
+            await asyncio.gather(*closed, *struck)
 
     async def select(self, target: Target) -> list[Presence]:
         """The connections of a target that have a record."""
