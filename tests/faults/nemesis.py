@@ -17,7 +17,7 @@ from collections.abc import Iterable
 
 import uvloop
 
-from dsock.backends.redis.claims import INDEX_MARGIN
+from dsock.backends.redis.claim_sets import INDEX_MARGIN
 from tests.faults.history import Breach, breaches
 from tests.faults.ledger import Ledger, Window
 from tests.faults.load import CLAIM_LIVES, Load

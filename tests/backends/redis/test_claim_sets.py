@@ -35,3 +35,21 @@ async def test_b54_ids_whose_claim_has_expired_leave_a_set_that_lives_on(
 async def test_a_set_that_has_ended_is_left_alone(sets: ClaimSets, redis: RedisServer) -> None:
     await sets.tidy("claim-user:u")
     assert redis.keys() == set()
+
+
+async def test_an_id_that_was_used_again_meanwhile_stays_in_its_sets(
+    sets: ClaimSets, redis: RedisServer
+) -> None:
+    with redis.client() as client:
+        client.hset("claim:again", "user", "u")
+        client.pexpire("claim:again", 60_000)
+        for key in ("claim-user:u", "claim-channel:news"):
+            client.sadd(key, "again", "gone")
+        client.sadd("claim-user:u", "another")
+        await sets.leave({"claim-user:u": ["again", "gone"], "claim-channel:news": ["gone"]})
+        assert client.smembers("claim-user:u") == {"again", "another"}
+        assert client.smembers("claim-channel:news") == {"again"}
+        await sets.leave({"claim-channel:news": ["again"]})
+        # It was empty in between, and ends with its claim all the same.
+        assert client.smembers("claim-channel:news") == {"again"}
+        assert 60_000 < client.pttl("claim-channel:news") <= 80_000

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 
 import structlog
 
-from dsock.backends.redis.calls import Calls
+from dsock.backends.redis import scripts
+from dsock.backends.redis.calls import Calls, Reply
 from dsock.backends.redis.keys import Keys
 from dsock.errors import Unavailable
 
@@ -25,6 +26,12 @@ SAMPLE = 100
 GRACE = 10.0
 """Seconds for which an id must be without a claim: one that is just being created is in its
 sets first."""
+
+INDEX_MARGIN = 10
+"""Seconds that a set outlives its last claim."""
+
+NO_CLAIM = -2
+"""What PTTL says of a key that is not there."""
 
 log = structlog.stdlib.get_logger("dsock.redis")
 
@@ -47,6 +54,32 @@ class ClaimSets:
                 self._tasks.add(task)
                 task.add_done_callback(self._tasks.discard)
 
+    def enter(self, key: str, id: str, life: int) -> Reply:
+        """Put a claim that has so many milliseconds left into a set; below 0, one without an
+        end."""
+        if life < 0:
+            # The claim is another program's: the set has no end either.
+            return self._pipe.call("SADD", key, id)
+        life += INDEX_MARGIN * 1000
+        return self._pipe.call("EVAL", scripts.INDEX_CLAIM, 1, key, id, life)
+
+    async def leave(self, gone: Mapping[str, Sequence[str]]) -> None:
+        """Take ids whose claims are gone out of sets; but an id of a caller's own choice may be
+        used again at this very moment, and then it stays."""
+        ids = list(dict.fromkeys(id for of_set in gone.values() for id in of_set))
+        left = [self._pipe.call("SREM", key, *of_set) for key, of_set in gone.items()]
+        lives = [self._pipe.call("PTTL", self._keys.claim(id), after=left) for id in ids]
+        await asyncio.gather(*left, *lives)
+        back = {id: life.result() for id, life in zip(ids, lives, strict=True)}
+        await asyncio.gather(
+            *(
+                self.enter(key, id, back[id])
+                for key, of_set in gone.items()
+                for id in of_set
+                if back[id] != NO_CLAIM
+            )
+        )
+
     def close(self) -> None:
         """Stop tidying."""
         for task in self._tasks:
@@ -61,11 +94,7 @@ class ClaimSets:
             await asyncio.sleep(self._grace)
             if not (gone := await self._without_claim(gone)):
                 return
-            await self._pipe.call("SREM", key, *gone)
-            # An id of a caller's own choice may have been used again at this very moment.
-            back = set(gone) - set(await self._without_claim(gone))
-            if back:
-                await self._pipe.call("SADD", key, *back)
+            await self.leave({key: gone})
         except Unavailable:
             pass  # The next sample will do.
         except Exception:

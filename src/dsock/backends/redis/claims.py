@@ -21,9 +21,6 @@ from dsock.claim import Claim, ClaimRequest
 from dsock.errors import ClaimExpirationUnreadable, ClaimIdAlreadyUsed, ExpiredClaim
 from dsock.target import Target, ToChannel, ToUser
 
-INDEX_MARGIN = 10
-"""Seconds that a set outlives its last claim."""
-
 SLICE = 500
 """Claims in one round trip."""
 
@@ -50,7 +47,7 @@ class Claims:
         if claim.channels:
             fields += ["channels", claim.channels_text()]
         places = self._places(claim)
-        indexed = [self._index(key, claim.id, life) for key in places]
+        indexed = [self._sets.enter(key, claim.id, life) for key in places]
         # No claim exists that is in none of its sets.
         create = ("EVAL", scripts.CREATE_CLAIM, 1, self._keys.claim(claim.id))
         created = self._pipe.call(*create, life, *fields, once=True, after=indexed)
@@ -90,14 +87,11 @@ class Claims:
                     for claim in part
                 )
             )
-            await asyncio.gather(
-                *(
-                    self._pipe.call("SREM", key, claim.id)
-                    for claim, (done, *channels) in zip(part, voided, strict=True)
-                    if done
-                    for key in self._places(claim, *channels)
-                )
-            )
+            gone: dict[str, list[str]] = {}
+            for claim, (done, *channels) in zip(part, voided, strict=True):
+                for key in self._places(claim, *channels) if done else ():
+                    gone.setdefault(key, []).append(claim.id)
+            await self._sets.leave(gone)
 
     async def move(self, target: Target, channel: str, subscribed: bool) -> None:
         found = [(c, left) for c, left in await self._select(target) if target.selects(c)]
@@ -106,7 +100,7 @@ class Claims:
             for claim, left in part:
                 # Taking it out leaves the set as it is: another may be putting it in.
                 key = self._keys.claims_of_channel(channel)
-                indexed = [self._index(key, claim.id, left)] if subscribed else []
+                indexed = [self._sets.enter(key, claim.id, left)] if subscribed else []
                 moved = self._pipe.call(
                     *("EVAL", scripts.MOVE_CLAIM, 1, self._keys.claim(claim.id)),
                     *(channel, int(subscribed), claim.user, claim.session or ""),
@@ -143,13 +137,6 @@ class Claims:
         calls = [self._pipe.call("EVAL", scripts.READ_CLAIM, 1, self._keys.claim(id)) for id in ids]
         replies = await asyncio.gather(*calls)
         return [_claim(id, reply) for id, reply in zip(ids, replies, strict=True)]
-
-    def _index(self, key: str, id: str, life: int) -> asyncio.Future[Any]:
-        if life < 0:
-            # The claim has no end (another program's): neither has the set.
-            return self._pipe.call("SADD", key, id)
-        life += INDEX_MARGIN * 1000
-        return self._pipe.call("EVAL", scripts.INDEX_CLAIM, 1, key, id, life)
 
     def _places(self, claim: Claim, channels: str = "") -> list[str]:
         keys = [self._keys.claims_of_user(claim.user)]
