@@ -171,6 +171,14 @@ def test_who_had_the_secret_is_known_for_an_hour() -> None:
     assert not failures.proven(THERE, 0.0)
 
 
+def test_who_shows_the_secret_again_and_again_is_not_forgotten_for_others() -> None:
+    failures = Failures(1)
+    for number in range(3 * MOST_PROVEN):
+        failures.prove(HERE, float(number))
+        failures.prove(_address(number), float(number))
+    assert failures.proven(HERE, 3.0 * MOST_PROVEN)
+
+
 def test_an_address_is_forgotten_before_its_minute_only_for_many_others() -> None:
     failures = Failures(1)
     fail(failures, HERE, 1)

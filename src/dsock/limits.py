@@ -115,6 +115,7 @@ class Failures:
     def prove(self, address: str, now: float) -> None:
         """Somebody at this address has the secret."""
         if self._limit:
+            self._proven.pop(address, None)  # Who came last is forgotten last.
             self._proven[address] = now
             if len(self._proven) > MOST_PROVEN:
                 del self._proven[next(iter(self._proven))]

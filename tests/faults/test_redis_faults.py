@@ -311,7 +311,12 @@ async def test_b02_b27_a_client_of_whom_redis_refuses_a_part_stays_out(
 async def test_a_redis_that_takes_no_writes_is_no_false_success(server: RedisServer) -> None:
     async with cluster_at(server.address) as cluster, cluster.client("u") as client:
         with server.client() as redis:
+            kept = await cluster.api.claim("new")
             redis.config_set("maxmemory", 1)
+            with pytest.raises(InvalidStatus) as refusal:
+                await connect(cluster.url(f"?claim={kept}"))
+            assert refusal.value.response.status_code == 503
+            assert redis.exists(f"claim:{kept}")
             claim = await cluster.api.call("POST", "/claim", user="u")
             assert (claim.status, claim.code) == (503, "ERROR_CHECKING_CLAIM")
             assert (await cluster.api.subscribe("news", user="u")).status in (503, 504)

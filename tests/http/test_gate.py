@@ -55,6 +55,14 @@ async def test_an_address_that_tries_tokens_is_not_listened_to_for_the_rest_of_a
     assert await call(node, TOKEN) == TAKEN
 
 
+async def test_each_wrong_token_of_a_call_counts(node: Cluster, clock: list[float]) -> None:
+    async with dial(node.workers[0]) as wire:
+        for refusal in (REFUSED, REFUSED, TOO_OFTEN):
+            await wire.send(request("GET", "/info?user=42&token=one", authorization="Bearer two"))
+            response = await wire.response()
+            assert (response.status, response.code) == refusal
+
+
 async def test_a_back_end_goes_on_whoever_else_guesses_at_its_address(
     node: Cluster, clock: list[float]
 ) -> None:

@@ -14,6 +14,10 @@ class Raw:
 
     def __init__(self) -> None:
         self.done: list[Any] = []
+        self.closing = False
+
+    def is_closing(self) -> bool:
+        return self.closing
 
     def write(self, data: bytes) -> None:
         self.done.append(data)
@@ -50,3 +54,11 @@ async def test_nothing_is_left_behind_by_a_close() -> None:
     await next_turn()
     assert closed.done == [b"last words", "close"]
     assert ended.done == [b"last words", "eof"]
+
+
+async def test_nothing_is_written_to_who_has_gone_meanwhile() -> None:
+    raw = Raw()
+    joined(raw).write(b"answer")
+    raw.closing = True
+    await next_turn()
+    assert raw.done == []

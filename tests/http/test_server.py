@@ -8,6 +8,9 @@ from contextlib import AsyncExitStack, suppress
 
 import pytest
 import pytest_asyncio
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse, Response
+from starlette.routing import Route
 
 from dsock.errors import StartError
 from dsock.http.rules import Rules
@@ -153,3 +156,21 @@ async def test_a_port_that_is_taken_is_named() -> None:
 async def test_an_address_that_is_not_ours_is_named(host: str) -> None:
     with pytest.raises(StartError, match=host):
         bind(host, 0)
+
+
+async def test_one_that_rests_is_closed_though_its_last_body_came_after_the_answer(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async def early(_: Request) -> Response:
+        return PlainTextResponse("no")
+
+    monkeypatch.setattr("dsock.http.server.KEEP_ALIVE", 1)
+    early_route = Route("/early", early, methods=["POST"])
+    async with web(Rules(), early_route) as address, dial(address) as wire:
+        head = request("POST", "/early", content_length="4")
+        await wire.send(head)
+        assert (await wire.response()).body == b"no"
+        await wire.send(b"body" + head)
+        assert (await wire.response()).body == b"no"
+        await wire.send(b"body")
+        assert await wire.end() == b""

@@ -13,9 +13,10 @@ from starlette.routing import Route
 
 from dsock.errors import DsockError
 from dsock.http.rules import Rules
+from dsock.http.upgrade import Upgrade
 from tests.support.eventually import eventually
 from tests.support.web import web
-from tests.support.wire import dial, request
+from tests.support.wire import dial, handshake, request
 
 LARGE = 2**24
 """Bytes of an answer: more than the systems on both sides take in."""
@@ -33,14 +34,35 @@ def refused() -> list[DsockError]:
     return []
 
 
+@pytest.fixture(scope="module")
+def asked() -> list[str]:
+    """Who has asked for a large answer."""
+    return []
+
+
+@pytest.fixture(scope="module")
+def upgrades() -> list[Upgrade]:
+    """The WebSocket handshakes that the server was asked to decide on."""
+    return []
+
+
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def server(refused: list[DsockError]) -> AsyncIterator[str]:
+async def server(
+    refused: list[DsockError], asked: list[str], upgrades: list[Upgrade]
+) -> AsyncIterator[str]:
     """The address of one whose `/large` is a large answer."""
 
-    async def large(_: Request) -> Response:
+    async def large(request: Request) -> Response:
+        asked.append(request.url.query)
         return PlainTextResponse(b"x" * LARGE)
 
-    rules = Rules(header_timeout=3 * PATIENCE, answer_timeout=PATIENCE, on_refused=refused.append)
+    rules = Rules(
+        header_timeout=3 * PATIENCE,
+        answer_timeout=PATIENCE,
+        on_refused=refused.append,
+        on_upgrade=upgrades.append,
+        upgrade_paths=frozenset(("/connect",)),
+    )
     async with web(rules, Route("/large", large)) as address:
         yield address
 
@@ -77,3 +99,20 @@ async def test_who_has_taken_all_may_rest_for_longer(server: str) -> None:
             await wire.send(request("GET", "/large"))
             assert len((await wire.response()).body) == LARGE
             await silent.end()
+
+
+async def test_who_has_not_taken_what_it_asked_for_does_not_become_a_websocket(
+    server: str, asked: list[str], upgrades: list[Upgrade]
+) -> None:
+    async with dial(server, LITTLE) as wire, dial(server) as pace:
+        await wire.send(request("GET", "/large?websocket"))
+        await eventually(lambda: "websocket" in asked)
+        await pace.send(request("GET", "/ping"))
+        await pace.response()
+        await wire.send(handshake("/connect"))
+        assert len((await wire.response()).body) == LARGE
+        # As if it had not asked to upgrade: here nothing answers at this path.
+        assert (await wire.response()).status == 404
+        assert upgrades == []
+        await wire.send(handshake("/connect"))
+        await eventually(lambda: len(upgrades) == 1)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+from typing import cast
 from urllib.parse import parse_qsl, quote_from_bytes, urlencode
 
 import pytest
@@ -9,8 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dsock import names
-from dsock.errors import InvalidUser
-from dsock.http.upgrade import parse_query
+from dsock.errors import InvalidUser, MissingClaim
+from dsock.http.answers import failure
+from dsock.http.upgrade import Upgrade, parse_query
 
 
 @pytest.mark.parametrize(
@@ -67,3 +70,39 @@ def test_any_bytes_are_a_query(query: bytes) -> None:
 def test_a_query_is_read_as_the_standard_library_reads_it(query: str) -> None:
     expected = parse_qsl(query, keep_blank_values=True, errors="surrogateescape")
     assert parse_query(query.encode()) == expected
+
+
+class Stuck:
+    """A transport whose peer takes nothing."""
+
+    def __init__(self) -> None:
+        self.written = b""
+        self.closing = False
+        self.aborted = asyncio.Event()
+
+    def write(self, data: bytes) -> None:
+        self.written += data
+
+    def get_write_buffer_size(self) -> int:
+        return len(self.written)
+
+    def is_closing(self) -> bool:
+        return self.closing
+
+    def close(self) -> None:
+        self.closing = True
+
+    def abort(self) -> None:
+        self.aborted.set()
+
+
+async def test_who_was_refused_and_does_not_take_the_answer_is_not_kept(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("dsock.http.upgrade.LINGER", 0.01)
+    transport = Stuck()
+    upgrade = Upgrade(cast(asyncio.Transport, transport), b"", [], "::1")
+    upgrade.refuse(failure(MissingClaim(), "id"))
+    assert transport.closing
+    async with asyncio.timeout(5):
+        await transport.aborted.wait()

@@ -59,5 +59,6 @@ class Gate:
             return
         if over:
             raise TooManyFailures
-        failures.add(address, now)
+        for _ in shown:
+            failures.add(address, now)
         raise InvalidAuthorization

@@ -28,7 +28,9 @@ class JoinedWrites(asyncio.Transport):
         if self._waiting:
             data = b"".join(self._waiting)
             self._waiting.clear()
-            self.raw.write(data)
+            # The other side may have gone in the turn in which this was put in.
+            if not self.raw.is_closing():
+                self.raw.write(data)
 
     def close(self) -> None:
         self.flush()

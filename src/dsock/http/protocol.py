@@ -269,6 +269,12 @@ class HttpProtocol(HttpToolsProtocol):
         self._body_left = 0
         self._deadline = None
         super().on_message_complete()
+        if self.cycle.response_complete and not self.transport.is_closing():
+            # It was answered before its end: the answer has not begun to count how long it rests.
+            self._unset_keepalive_if_required()
+            self.timeout_keep_alive_task = self.loop.call_later(
+                self.timeout_keep_alive, self.timeout_keep_alive_handler
+            )
 
     # --- upgrades ------------------------------------------------------------------------
 
@@ -277,7 +283,10 @@ class HttpProtocol(HttpToolsProtocol):
         if method == b"CONNECT":
             self._refuse(MethodNotAllowed())
             return None
-        busy = self.cycle is not None and not self.cycle.response_complete
+        # Who has not taken what it asked for would begin with more waiting than a client may.
+        self._joined.flush()
+        unread = self._joined.raw.get_write_buffer_size() > 0
+        busy = unread or (self.cycle is not None and not self.cycle.response_complete)
         try:
             url = httptools.parse_url(self.url)
         except httptools.HttpParserError:

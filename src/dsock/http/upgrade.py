@@ -11,6 +11,9 @@ from dsock.http.answers import Answer
 EARLY_LIMIT = 64 * 1024
 """Bytes that may wait while the verdict is out; no honest client sends any."""
 
+LINGER = 5.0
+"""Seconds for which one that was refused may take its answer, where it does not at once."""
+
 
 class Upgrade(asyncio.Protocol):
     """A parsed request with its transport. Exactly one of `hand_over` and `refuse` ends it;
@@ -55,6 +58,8 @@ class Upgrade(asyncio.Protocol):
         if not self.transport.is_closing():
             self.transport.write(answer.as_http(close=True))
             self.transport.close()
+            if self.transport.get_write_buffer_size():
+                asyncio.get_running_loop().call_later(LINGER, self.transport.abort)
 
     def data_received(self, data: bytes) -> None:
         self._early += data

@@ -156,3 +156,12 @@ async def test_who_asks_while_a_mailbox_subscribes_anew_may_wait_for_it(
     waiting = asyncio.create_task(listener.mailbox.hears_soon(10))
     proxy.port = own_redis.port
     assert await waiting
+
+
+async def test_one_that_was_heard_is_built_anew_without_a_longer_pause(
+    listener: Listener, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "LONGEST_PAUSE", 60.0)
+    for _ in range(12):
+        listener.mailbox.rebuild()
+        await eventually(lambda: listener.mailbox.hears)

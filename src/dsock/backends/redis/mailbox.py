@@ -108,16 +108,16 @@ class Mailbox:
     async def _run(self) -> None:
         failures = 0
         while True:
+            before = self.round
             self._listening = self._loop.create_task(self._listen())
             try:
                 await asyncio.wait((self._listening,))
             finally:
                 self._listening.cancel()
             listening, self._listening = self._listening, None
-            lived = self._hearing.is_set()
             self._lose()
             self._say_why(None if listening.cancelled() else listening.exception())
-            failures = 0 if lived else failures + 1
+            failures = 0 if self.round > before else failures + 1
             await asyncio.sleep(min(FIRST_PAUSE * 2 ** min(failures, 10), LONGEST_PAUSE))
 
     def _lose(self) -> None:

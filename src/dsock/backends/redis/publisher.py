@@ -55,7 +55,8 @@ class _Awaited:
 
     def give_up(self, worker: str) -> None:
         self.waiting.discard(worker)
-        self.unheard.add(worker)
+        if worker not in self.answered:
+            self.unheard.add(worker)
 
     def check(self) -> None:
         if self._completed and self._is_complete and not self._completed.done():

@@ -13,7 +13,7 @@ from importlib.resources import files
 
 def _load(name: str) -> str:
     lines = files(__name__).joinpath(f"{name}.lua").read_text().splitlines()
-    return "\n".join(line for line in lines if not line.startswith("--"))
+    return "\n".join(line for line in lines if not line.lstrip().startswith("--"))
 
 
 CREATE_CLAIM = _load("create_claim")

@@ -12,6 +12,8 @@ for name in string.gmatch(now[3] or '', '[^,]+') do
 end
 channels = table.concat(channels, ',')
 if now[1] == ARGV[1] and (now[2] or '') == ARGV[2] and channels == ARGV[3] then
+  -- A Redis that is full takes no record of who comes in: this fails there, and the claim is kept.
+  redis.call('HSET', KEYS[1], 'user', ARGV[1])
   redis.call('DEL', KEYS[1])
   return {}
 end
