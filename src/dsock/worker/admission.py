@@ -207,9 +207,13 @@ class Admission:
             for channel in now.channels:
                 if channel not in claim.channels:
                     self._worker.subscribe(connection, channel)
-            for channel in claim.channels:
-                if channel not in (*now.channels, *self._policy.default_channels):
-                    self._worker.unsubscribe(connection, channel)
+            kept = {*now.channels, *self._policy.default_channels}
+            left = [one for one in claim.channels if one in connection.channels and one not in kept]
+            if left and connection.outbox:
+                # What waits for its 101 may have been sent to a channel that it had left by then.
+                raise ErrorGettingClaim
+            for channel in left:
+                self._worker.unsubscribe(connection, channel)
             claim = now
         raise ErrorGettingClaim
 
