@@ -103,11 +103,11 @@ class Guests:
         sock.setblocking(False)
         if kind < 0.1:
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        offer = OFFER if kind > 0.5 else ""
+        query = await self._credential(user)
         loop = asyncio.get_running_loop()
         await loop.sock_connect(sock, (host, int(port)))
         await loop.create_connection(lambda: guest, sock=sock)
-        offer = OFFER if kind > 0.5 else ""
-        query = await self._credential(user)
         guest.transport.write(handshake(f"/connect?{query}", sec_websocket_extensions=offer))
         await guest.is_in.wait()
         self.came += 1
