@@ -164,6 +164,7 @@ PAST = go_time(datetime.now(UTC) - timedelta(minutes=1))
 @pytest.mark.parametrize(
     ("expiration", "code"),
     [(PAST, "EXPIRED_CLAIM"), ("soon", "INVALID_EXPIRATION"), ("", "INVALID_EXPIRATION")],
+    ids=["past", "no date", "empty"],
 )
 async def test_b53_a_claim_without_an_end_lets_nobody_in_late(
     crowd: Crowd, go: GoApi, expiration: str, code: str
