@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from dsock.backends.redis import claims
+from dsock.backends.redis import claim_sets
 from tests.faults.support import keys
 from tests.support.cluster import Cluster
 from tests.support.eventually import eventually
@@ -18,7 +18,7 @@ CLAIMS = 100
 async def test_b54_claims_that_have_expired_leave_no_key(
     cluster: Cluster, redis: RedisServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(claims, "INDEX_MARGIN", 1)
+    monkeypatch.setattr(claim_sets, "INDEX_MARGIN", 1)
     before = keys(redis)
     wanted = {"session": "s", "duration": "2"}
     await asyncio.gather(

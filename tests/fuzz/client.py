@@ -43,6 +43,9 @@ class Paper(asyncio.Transport):
 
     def write_eof(self) -> None: ...
 
+    def get_write_buffer_size(self) -> int:
+        return 0
+
     def set_write_buffer_limits(self, high: int | None = None, low: int | None = None) -> None: ...
 
     def pause_reading(self) -> None: ...

@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, AsyncExitStack
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from dsock.backends.redis import sentinel
 from dsock.backends.redis.backend import RedisBackend
+from dsock.backends.redis.connections import Server
+from dsock.backends.redis.pipe import Pipe
+from dsock.backends.redis.sentinel import WatchedServer
 from dsock.errors import StartError
 from dsock.settings import Settings
 from tests.support.certificate import certificate_in
 from tests.support.cluster import Cluster, direct, redis_cluster
+from tests.support.eventually import eventually
 from tests.support.redis_cluster import ClusteredRedis
 from tests.support.redis_server import RedisServer, Servers, free_port
 from tests.support.sentinels import NAME, WatchedRedis
@@ -121,3 +126,44 @@ async def test_sentinels_with_a_password_want_theirs_and_not_that_of_redis() -> 
 async def test_a_cluster_has_no_databases_in_its_url_either() -> None:
     said = await refused(redis_mode="cluster", redis_url="redis://localhost:1/2")
     assert "a Redis Cluster has no databases" in said
+
+
+async def test_one_connection_that_finds_another_master_takes_all_along(
+    one: RedisServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # The old one lives on: nothing but what the Sentinels say would make anybody leave it.
+    monkeypatch.setattr(sentinel, "EVERY", 3600.0)
+    async with AsyncExitStack() as stack:
+        other = stack.enter_context(RedisServer())
+        named = [Server("127.0.0.1", one.port)]
+
+        async def ask(_: sentinel.Sentinels) -> Server:
+            return named[-1]
+
+        monkeypatch.setattr(sentinel.Sentinels, "ask", ask)
+        watched = WatchedServer(
+            Settings(
+                redis_mode="sentinel", redis_sentinels=("unasked:1",), redis_sentinel_master=NAME
+            )
+        )
+        heard: list[str] = []
+        mailbox = watched.mailbox(
+            ("news",), lambda _, text: heard.append(text.decode()), lambda: None
+        )
+        pipes = [watched.pipe(lambda ok, why: None) for _ in range(3)]
+        for pipe in pipes:
+            stack.push_async_callback(pipe.close)
+        stack.push_async_callback(mailbox.close)
+
+        async def port(pipe: Pipe) -> int:
+            facts: str = await pipe.call("INFO", "server")
+            return int(facts.partition("tcp_port:")[2].split()[0])
+
+        assert {await port(pipe) for pipe in pipes[:2]} == {one.port}
+        await eventually(lambda: mailbox.hears)
+        named.append(Server("127.0.0.1", other.port))
+        # The third connects only now.
+        assert [await port(pipe) for pipe in pipes[::-1]] == 3 * [other.port]
+        await eventually(lambda: mailbox.hears and mailbox.round > 1)
+        assert await pipes[0].publish("news", b"from there") == 1
+        await eventually(lambda: heard == ["from there"])

@@ -8,7 +8,7 @@ among themselves.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import structlog
@@ -44,7 +44,7 @@ class WatchedServer(OneServer):
 
     def __init__(self, settings: Settings) -> None:
         name, dial = settings.redis_sentinel_master, sentinel_dialer(settings)
-        self._sentinels = Sentinels(sentinels(settings), name, dial)
+        self._sentinels = Sentinels(sentinels(settings), name, dial, self._changed)
         decoded, raw = dialer(settings, decode=True), dialer(settings)
         self._following: asyncio.Task[None] | None = None
         super().__init__(
@@ -74,19 +74,27 @@ class WatchedServer(OneServer):
                 continue
             # If it was connected anew meanwhile, that is as true as this.
             if before == self._sentinels.master and before not in (None, now):
-                log.warning("the Sentinels name another master")
-                self._connect_anew()
+                self._sentinels.master = now
+                self._changed()
+
+    def _changed(self) -> None:
+        log.warning("the Sentinels name another master")
+        self._connect_anew()
 
 
 class Sentinels:
-    """Finds the master called `name`; `dial` is how to reach a Sentinel."""
+    """Finds the master called `name`; `dial` is how to reach a Sentinel. `changed` is called when
+    one is connected to that is another than before: other connections may still be to that."""
 
-    def __init__(self, servers: Sequence[Server], name: str, dial: Dial) -> None:
+    def __init__(
+        self, servers: Sequence[Server], name: str, dial: Dial, changed: Callable[[], None]
+    ) -> None:
         self._servers = servers
         self._name = name
         self._dial = dial
+        self._changed = changed
         self.master: Server | None = None
-        """Whom the last connection was made to."""
+        """Who was last found to be it."""
 
     async def connect(self, dial: Dial) -> AbstractConnection:
         """A connection to the master. Raises what redis-py raises, or `OSError`."""
@@ -100,7 +108,9 @@ class Sentinels:
         except BaseException:
             await connection.disconnect(nowait=True)
             raise
-        self.master = server
+        before, self.master = self.master, server
+        if before not in (None, server):
+            self._changed()
         return connection
 
     async def ask(self) -> Server:

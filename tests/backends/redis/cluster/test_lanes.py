@@ -139,3 +139,27 @@ async def test_a_lane_that_is_empty_is_forgotten(traffic: Traffic) -> None:
     assert traffic.lanes.all() == [reply]
     reply.set_result(1)
     await eventually(lambda: not traffic.lanes.all())
+
+
+async def test_a_lane_that_has_ended_does_not_end_the_next_one_of_its_slot(
+    traffic: Traffic,
+) -> None:
+    first = traffic.ask(HERE, "first")
+    before: Reply = asyncio.get_running_loop().create_future()
+    never = traffic.ask(HERE, "never", after=(before,))
+    answered: list[Reply] = []
+    # What follows an answer at once is asked for in a new lane.
+    first.add_done_callback(lambda _: answered.append(traffic.ask(HERE, "second")))
+    first.set_result(1)
+    before.set_exception(Unavailable())
+    await settled()
+    traffic.lanes.strayed(HERE)
+    traffic.owners.of[HERE] = OTHER
+    third = traffic.ask(HERE, "third")
+    assert traffic.names == ["first", "second"]
+    answered[0].set_result(1)
+    await settled()
+    assert traffic.sent[-1] == (OTHER, "third")
+    third.set_result(1)
+    assert isinstance(never.exception(), Unavailable)
+    assert before.exception()

@@ -50,6 +50,18 @@ async def test_who_was_away_and_says_what_was_before_misleads_nobody() -> None:
     assert (slots.owner(0), slots.owner(8191), slots.owner(8192)) == (NEW, NEW, OTHER)
 
 
+async def test_servers_that_list_replicas_in_different_orders_agree_all_the_same() -> None:
+    more = [Server(name, 4) for name in ("replica", "another")]
+    views: list[View] = [((0, 16383, (NEW, *replicas)),) for replicas in (more, more[::-1])]
+    stale: View = ((0, 16383, (OLD, *more)),)
+    slots = Saying({OLD: stale, NEW: views[0], OTHER: views[1]})
+    for _ in range(20):
+        await slots.look()
+        assert slots.owner(1) == NEW
+        # Who is not among the seeds is asked too, if there is need.
+        slots.views |= dict.fromkeys(more)
+
+
 async def test_one_server_that_answers_is_enough() -> None:
     slots = Saying({OLD: None, NEW: AFTER, OTHER: None})
     await slots.look()

@@ -87,8 +87,9 @@ class Lanes:
                 lane.under_way.add(call.reply)
                 call.reply.add_done_callback(partial(self._landed, lane))
                 self._send(server, call)
-        if not lane.under_way:
-            self._lanes.pop(lane.slot, None)
+        # One that has ended may be heard of once more, when its slot has another.
+        if not lane.under_way and self._lanes.get(lane.slot) is lane:
+            del self._lanes[lane.slot]
 
     def _answered(self, lane: _Lane, reply: Reply) -> None:
         if lane.waits_for is reply:

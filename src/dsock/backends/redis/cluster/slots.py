@@ -32,6 +32,10 @@ View = tuple[tuple[int, int, tuple[Server, ...]], ...]
 """First slot, last slot, and who has them: the master, then its replicas."""
 
 
+Masters = tuple[tuple[int, int, Server], ...]
+"""The same without replicas."""
+
+
 class Follower(Protocol):
     """Who goes to the masters."""
 
@@ -110,8 +114,10 @@ class Slots:
         views = [one.result() for one in asked if not one.cancelled() and not one.exception()]
         if not views:
             raise _why_none([one.exception() for one in asked if not one.cancelled()])
-        [(view, _)] = Counter(views).most_common(1)
-        self._see(view)
+        # Of masters: each server lists replicas in an order of its own.
+        [(owners, _)] = Counter(map(_masters, views)).most_common(1)
+        self._known = tuple({server for view in views for *_, all in view for server in all})
+        self._see(owners)
 
     async def _ask(self, server: Server) -> View:
         connection = await connected(self._dial(server))
@@ -120,12 +126,11 @@ class Slots:
         finally:
             await connection.disconnect(nowait=True)
 
-    def _see(self, view: View) -> None:
+    def _see(self, masters: Masters) -> None:
         owners: list[Server | None] = [None] * REDIS_CLUSTER_HASH_SLOTS
-        for first, last, servers in view:
-            owners[first : last + 1] = [servers[0]] * (last + 1 - first)
+        for first, last, master in masters:
+            owners[first : last + 1] = [master] * (last + 1 - first)
         self._owners = owners
-        self._known = tuple({server for *_, servers in view for server in servers})
         self._tell()
 
     def _tell(self) -> None:
@@ -148,6 +153,10 @@ async def _read(connection: AbstractConnection, asked: Server) -> View:
             for first, last, *servers in rows
         )
     )
+
+
+def _masters(view: View) -> Masters:
+    return tuple((first, last, servers[0]) for first, last, servers in view)
 
 
 def _why_none(errors: Sequence[BaseException | None]) -> BaseException:
