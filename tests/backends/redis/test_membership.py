@@ -17,6 +17,7 @@ from dsock.backends.redis.membership import RedisMembership
 from dsock.backends.redis.records import Records
 from dsock.command import MessageType, Send
 from dsock.errors import Unavailable
+from dsock.events import Event, WorkerGone
 from dsock.settings import Settings
 from dsock.target import ToUser
 from dsock.wire.codec import Letter
@@ -247,3 +248,41 @@ async def test_a_worker_declared_gone_at_the_moment_it_is_back_carries_nothing_o
         await asyncio.wait_for(reached.wait(), 5)
         assert membership.id != old
         go_on.set()
+
+
+async def test_a_worker_that_writes_its_records_for_longer_than_its_lease_is_there_all_the_while(
+    redis: RedisServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lease, go_on = 2.0, asyncio.Event()
+    write_anew = Ledger.write_anew
+
+    async def slow(ledger: Ledger) -> int:
+        await go_on.wait()
+        return await write_anew(ledger)
+
+    gone: list[Event] = []
+    settings = Settings(redis_host=redis.address, worker_lease=lease)
+    async with (
+        RedisBackend.open(settings, gone.append, publishes=False),
+        proxy_to(redis.port) as proxy,
+        member_through(proxy, lease) as member,
+    ):
+        membership = member.membership
+        assert isinstance(membership, RedisMembership)
+        monkeypatch.setattr(Ledger, "write_anew", slow)
+        membership.announce_again()
+        await eventually(lambda: not membership.announced)
+        seen: set[float] = set()
+        with redis.client() as client:
+
+            def has_beaten_for_long() -> bool:
+                beaten = client.zscore("workers", membership.id)
+                assert beaten is not None
+                seen.add(float(beaten))
+                return max(seen) - min(seen) > 2 * lease
+
+            await eventually(has_beaten_for_long)
+        assert not [event for event in gone if isinstance(event, WorkerGone)]
+        go_on.set()
+        await written_anew(member)
+        assert not member.recorder.lost

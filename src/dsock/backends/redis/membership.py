@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import time
-from contextlib import suppress
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from math import inf
 from uuid import uuid4
@@ -217,28 +218,57 @@ class RedisMembership:
             return
         if not self.announced:
             await self._announce()
-        probe = encode_probe(self._mailbox.probe)
-        asked = self._pipe.publish(self._keys.mailbox(self.id), probe)
-        for call in (asked, *self._pipe.check()):
-            self._ledger.track(call, settle=False)
+        self._probe()
         if self._heard:
             self._heard = False
             await self._beat()
         self._ledger.tidy_up(self._loop.time(), BEAT)
 
+    def _probe(self) -> None:
+        probe = encode_probe(self._mailbox.probe)
+        asked = self._pipe.publish(self._keys.mailbox(self.id), probe)
+        for call in (asked, *self._pipe.check()):
+            self._ledger.track(call, settle=False)
+
     async def _beat(self) -> None:
         now = self._loop.time()
-        marked = self._pipe.call("EXISTS", self._keys.reaped(self.id))
-        known = self._pipe.call("EVAL", scripts.BEAT, 1, self._keys.workers(), self.id, 0)
         if now - self._worker_written_at >= self._lives.refresh:
             await self._write_worker()
-        is_marked, is_known = await asyncio.gather(marked, known)
+        is_marked, is_known = await self._stay(now)
         if is_marked:
             await self._begin_anew()
-        elif is_known:
-            self._beat_at = now
-        else:
+        elif not is_known:
             self.announce_again()
+
+    async def _stay(self, now: float) -> tuple[bool, bool]:
+        """Say that this worker is there; whether it is marked as gone, and among the others."""
+        marked = self._pipe.call("EXISTS", self._keys.reaped(self.id))
+        known = self._pipe.call("EVAL", scripts.BEAT, 1, self._keys.workers(), self.id, 0)
+        is_marked, is_known = await asyncio.gather(marked, known)
+        if is_known and not is_marked:
+            self._beat_at = now
+        return is_marked, is_known
+
+    @asynccontextmanager
+    async def _staying(self) -> AsyncIterator[None]:
+        """Inside this context, which may last for longer than the lease, it goes on beating as
+        long as it hears. What else there is to do about a beat is done after it."""
+
+        async def stay() -> None:
+            while True:
+                await asyncio.sleep(BEAT)
+                self._probe()
+                if self._heard:
+                    self._heard = False
+                    with suppress(Unavailable):
+                        await self._stay(self._loop.time())
+
+        task = self._loop.create_task(stay())
+        try:
+            yield
+        finally:
+            task.cancel()
+            await asyncio.wait((task,))
 
     async def _write_worker(self) -> None:
         self._worker_written_at = self._loop.time()
@@ -263,7 +293,8 @@ class RedisMembership:
             return
         self._beat_at = began
         over, failures = self._connections(), self._ledger.failures
-        connections = await self._ledger.write_anew()
+        async with self._staying():
+            connections = await self._ledger.write_anew()
         await self._write_worker()
         if await self._pipe.call("EXISTS", self._keys.reaped(self.id)):
             await self._begin_anew()
