@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from dsock import __version__
-from dsock.cli import ROLES, main
+from dsock.cli import ROLES, _show_token, main
 from dsock.config import files
 from dsock.settings import option_fields
 
@@ -244,3 +244,21 @@ def test_who_has_read_enough_of_the_settings_is_no_error() -> None:
             check=False,
         )
     assert (shown.returncode, shown.stderr) == (0, b"")
+
+
+@pytest.mark.parametrize(
+    ("host", "port", "base", "is_said"),
+    [
+        ("0.0.0.0", 6241, "http://localhost:6241", False),
+        ("::", 7000, "http://localhost:7000", True),
+        ("127.0.0.2", 6241, "http://127.0.0.2:6241", True),
+        ("::1", 7000, "http://[::1]:7000", True),
+    ],
+)
+def test_the_address_that_is_shown_at_start_is_one_that_answers(
+    capsys: pytest.CaptureFixture[str], host: str, port: int, base: str, is_said: bool
+) -> None:
+    _show_token(host, port, "made-token")
+    said = capsys.readouterr().out
+    assert f'curl -X POST "{base}/claim?user=1"' in said
+    assert (f"export DSOCK_URL={base}\n" in said) is is_said

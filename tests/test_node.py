@@ -31,6 +31,8 @@ def test_a_node_that_nobody_told_of_a_redis_needs_none() -> None:
         {"redis_password": "p"},
         {"redis_db": 3},
         {"redis_tls": True},
+        {"redis_key_prefix": "p:"},
+        {"redis_sentinel_master": "m"},
         {"backend": "redis"},
     ],
     ids=str,

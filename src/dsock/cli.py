@@ -147,7 +147,7 @@ def _run_node(role: Any, options: argparse.Namespace) -> int:
 
     def announce(port: int) -> None:
         if plan_.made_token:
-            _show_token(port, plan_.settings.token[0])
+            _show_token(plan_.settings.host, port, plan_.settings.token[0])
 
     def be(plan: Plan, process: Process | None = None) -> None:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
@@ -166,13 +166,16 @@ def _ignore_look_ups(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -
         loop.default_exception_handler(context)
 
 
-def _show_token(port: int, token: str) -> None:
+def _show_token(host: str, port: int, token: str) -> None:
     # The only time a token is written anywhere: it was made for this run, and is on no disk.
-    url = f"  export DSOCK_URL=http://localhost:{port}\n" if port != Settings().port else ""
+    everywhere = host in ("", "0.0.0.0", "::", Settings().host)  # noqa: S104 - compared only
+    name = "localhost" if everywhere else f"[{host}]" if ":" in host else host
+    is_default = everywhere and port == Settings().port
+    url = "" if is_default else f"  export DSOCK_URL=http://{name}:{port}\n"
     print(
         f"No token is set: this one holds until dsock stops.\n\n{url}"
         f"  export DSOCK_TOKEN={token}\n"
-        f'  curl -X POST "http://localhost:{port}/claim?user=1" '
+        f'  curl -X POST "http://{name}:{port}/claim?user=1" '
         f'-H "Authorization: Bearer $DSOCK_TOKEN"\n',
         flush=True,
     )

@@ -250,17 +250,9 @@ class Settings:
         """Whether anything says which Redis to use."""
         default = Settings()
         return any(
-            getattr(self, name) != getattr(default, name)
-            for name in (
-                "redis_mode",
-                "redis_sentinels",
-                "redis_host",
-                "redis_url",
-                "redis_username",
-                "redis_password",
-                "redis_db",
-                "redis_tls",
-            )
+            getattr(self, one.name) != getattr(default, one.name)
+            for one in fields(self)
+            if one.name.startswith("redis_")
         )
 
     def warnings(self) -> list[str]:

@@ -232,6 +232,22 @@ async def test_a_path_is_taken_as_it_stands(node: Cluster, path: str, tail: str)
     assert await raw(node, f"/channel/{path}/{tail}", "user=42") == (200, "")
 
 
+@pytest.mark.parametrize(
+    "path", ["/%63hannel/subscribe/news", "/channel/subscrib%65/A/channel/subscribe/news"]
+)
+async def test_an_encoded_letter_of_a_path_changes_nothing(node: Cluster, path: str) -> None:
+    channel = "news" if path.startswith("/%") else "A/channel/subscribe/news"
+    async with node.client("42"):
+        assert await raw(node, path, "user=42") == (200, "")
+        [one] = (await node.api.info(user="42"))["connections"]
+        assert one["channels"] == [channel]
+
+
+@pytest.mark.parametrize("path", ["/channel%2Fsubscribe/news", "/channel%2Fsubscribe%2Fnews"])
+async def test_an_encoded_slash_is_no_separator(node: Cluster, path: str) -> None:
+    assert await raw(node, path, "user=42") == (404, "NOT_FOUND")
+
+
 @pytest.mark.parametrize("path", ["subscribe", "unsubscribe"])
 @pytest.mark.parametrize(
     "tail", ["", "a,b", "%2C", "%FF", "%C3", "%00", "%0A", "a%0Ab", "x" * 256], ids=ascii

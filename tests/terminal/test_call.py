@@ -31,3 +31,16 @@ def test_a_host_that_cannot_be_is_not_reached(host: str) -> None:
     api = call.Api(access(f"http://{host}", None, {}))
     with pytest.raises(Unreached, match="was not reached"):
         api.call("GET", "/info", {})
+
+
+async def test_when_the_connection_ends_before_the_answer_nobody_knows_what_was_done() -> None:
+    async def hang_up(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.close()
+
+    server = await asyncio.start_server(hang_up, "127.0.0.1", 0)
+    async with server:
+        port = server.sockets[0].getsockname()[1]
+        api = call.Api(access(f"http://127.0.0.1:{port}", None, {}))
+        with pytest.raises(Unreached, match="carried out is not known"):
+            await asyncio.to_thread(api.call, "POST", "/send", {})

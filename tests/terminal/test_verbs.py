@@ -153,6 +153,18 @@ async def test_a_disconnect_closes_and_voids(node: Cluster, terminal: Terminal) 
         assert (await node.api.info(user="42"))["claims"] == []
 
 
+async def test_by_the_id_of_a_connection_nothing_is_said_of_claims(
+    node: Cluster, terminal: Terminal
+) -> None:
+    async with node.client("42"):
+        await node.api.claim("42")
+        [one] = (await node.api.info(user="42"))["connections"]
+        for verb in (["subscribe", "news"], ["unsubscribe", "news"], ["disconnect"]):
+            done = await terminal(*verb, "--id", one["id"])
+            assert done.text.endswith("ed 1 connection on 1 worker")
+        assert len((await node.api.info(user="42"))["claims"]) == 1
+
+
 async def test_a_disconnect_can_keep_claims(node: Cluster, terminal: Terminal) -> None:
     id = await node.api.claim("42")
     done = await terminal("disconnect", "--user", "42", "--keep-claims")

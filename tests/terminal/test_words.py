@@ -71,13 +71,13 @@ def test_the_last_second_that_can_be_written_can_be_shown() -> None:
     ("report", "parts"),
     [
         ((1, 1, 0, 0), ["sent to 1 connection on 1 worker"]),
-        ((2, 3, 0, 0), ["sent to 3 connections on 2 workers"]),
+        ((2, 3, 0, 0), ["sent to 3 connections (2 workers told)"]),
         ((0, 0, 0, 0), ["nobody is connected"]),
         ((1, 0, 0, 0), ["nobody is connected"]),
         (
             (2, 3, 1, 1),
             [
-                "sent to 3 connections on 2 workers",
+                "sent to 3 connections (2 workers told)",
                 "dropped for 1 connection that read too slowly",
                 "1 worker did not answer",
             ],

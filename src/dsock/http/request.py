@@ -10,6 +10,7 @@ from starlette.types import Scope
 from dsock.errors import (
     ErrorReadingMessage,
     MessageTooLarge,
+    NotFound,
 )
 from dsock.http.upgrade import parse_query
 
@@ -78,7 +79,10 @@ async def read_body(request: Request, limit: int) -> bytes:
 
 def path_tail(request: Request, prefix: str) -> str:
     """What stands in the path after `prefix`, percent-decoded. Bytes that are no UTF-8
-    become lone surrogates, which no name may have."""
+    become lone surrogates, which no name may have. Raises `NotFound` when slashes of the prefix
+    are encoded: then it is another path (RFC 3986, section 2.2)."""
     raw: bytes = request.scope["raw_path"]
-    tail = raw.partition(prefix.encode())[2]
+    *before, tail = raw.split(b"/", prefix.count("/"))
+    if len(before) != prefix.count("/"):
+        raise NotFound
     return unquote_to_bytes(tail).decode("utf-8", "surrogateescape")

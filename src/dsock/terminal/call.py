@@ -5,7 +5,14 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
-from http.client import HTTPConnection, HTTPException, HTTPMessage, HTTPResponse, HTTPSConnection
+from http.client import (
+    HTTPConnection,
+    HTTPException,
+    HTTPMessage,
+    HTTPResponse,
+    HTTPSConnection,
+    IncompleteRead,
+)
 from typing import IO, Any
 from urllib.error import HTTPError, URLError
 from urllib.parse import urlencode, urlsplit
@@ -156,6 +163,7 @@ def reason_of(error: object) -> str:
 
 
 def _unreached(url: str, error: object) -> str:
-    if isinstance(error, TimeoutError):
+    # These may come after the call has: whoever repeats it should know.
+    if isinstance(error, TimeoutError | ConnectionResetError | BrokenPipeError | IncompleteRead):
         return f"{url}: {reason_of(error)}; whether the call was carried out is not known"
     return f"{url} was not reached: {reason_of(error)}; another address: --url or DSOCK_URL"

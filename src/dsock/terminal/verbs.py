@@ -63,7 +63,9 @@ def disconnect(api: Api, options: Namespace) -> Told:
     parameters = _target(options) | {"keepClaims": "true" if keep else None}
     answer = api.call("POST", "/disconnect", parameters)
     done = words.told(answer.content["report"], "disconnected")
-    return Told(answer, done if keep else f"{done}; claims that were not used yet are void")
+    # By the id of a connection no claims are meant.
+    alone = keep or options.id is not None
+    return Told(answer, done if alone else f"{done}; claims that were not used yet are void")
 
 
 def subscribe(api: Api, options: Namespace) -> Told:
@@ -85,7 +87,8 @@ def _move(api: Api, options: Namespace, verb: str, done: str, outcome: str) -> T
     name = quote(options.name, safe="", errors="surrogateescape")
     answer = api.call("POST", f"/channel/{verb}/{name}", parameters)
     text = f"{options.name}: {words.told(answer.content['report'], done)}"
-    return Told(answer, text if ignore else f"{text}; claims that were not used yet {outcome} too")
+    alone = ignore or options.id is not None
+    return Told(answer, text if alone else f"{text}; claims that were not used yet {outcome} too")
 
 
 def _target(options: Namespace) -> dict[str, str | None]:

@@ -75,8 +75,9 @@ def told(report: dict[str, int], done: str) -> str:
         return f"told {counted(workers, 'worker')}" if workers else "nobody is connected"
     parts = []
     if connections:
-        on = counted(workers, "worker")
-        parts.append(f"{done} {counted(connections, 'connection')} on {on}")
+        # Of several that were told, some may have nobody.
+        on = " on 1 worker" if workers == 1 else f" ({counted(workers, 'worker')} told)"
+        parts.append(f"{done} {counted(connections, 'connection')}{on}")
     if report["dropped"]:
         parts.append(f"dropped for {counted(report['dropped'], 'connection')} that read too slowly")
     if report["unanswered"]:

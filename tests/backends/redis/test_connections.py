@@ -10,7 +10,7 @@ import pytest
 from redis.asyncio.connection import Connection, SSLConnection
 
 from dsock.backends.redis.backend import RedisBackend
-from dsock.backends.redis.connections import connection_factory
+from dsock.backends.redis.connections import Server, connection_factory, servers
 from dsock.errors import StartError
 from dsock.settings import Settings
 from tests.faults.support import keys
@@ -150,3 +150,34 @@ async def test_a_url_can_name_a_socket_of_this_machine(tmp_path: Path) -> None:
         assert await stores(redis_url=f"unix://{path}?db=3")
         with server.client(db=3) as third:
             assert third.exists("claim:a-stored-claim")
+
+
+@pytest.mark.parametrize("host", ["redis://u:secret-7@db", "u:secret-7@db", "db/0"])
+def test_a_url_in_place_of_a_host_is_refused_and_not_repeated(host: str) -> None:
+    with pytest.raises(StartError, match="a URL is for redis_url") as refused:
+        connection_factory(Settings(redis_host=host))
+    assert "secret-7" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("url", "why"),
+    [
+        ("db:6379", "must begin with"),
+        ("http://db", "must begin with"),
+        ("redis://:secret-7@db:port", "a port or an option"),
+        ("redis://:secret-7@db/0?foo=bar", "a port or an option"),
+        ("redis://:secret-7@db/abc", "number of a database"),
+    ],
+)
+def test_a_url_that_is_none_is_refused_and_not_repeated(url: str, why: str) -> None:
+    with pytest.raises(StartError, match=why) as refused:
+        connection_factory(Settings(redis_url=url))
+    assert "secret-7" not in str(refused.value)
+
+
+@pytest.mark.parametrize("slash", ["", "/"])
+def test_the_options_of_a_clusters_url_are_those_of_every_server(slash: str) -> None:
+    url = f"rediss://one:6379,two:6379{slash}?ssl_ca_certs=/ca.pem"
+    settings = Settings(redis_url=url, redis_mode="cluster")
+    assert connection_factory(settings).keywords["ssl_ca_certs"] == "/ca.pem"
+    assert servers(settings) == [Server("one", 6379), Server("two", 6379)]

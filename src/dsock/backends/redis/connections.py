@@ -57,11 +57,7 @@ def connection_factory(
         "encoding_errors": "replace",
     }
     if settings.redis_url:
-        try:
-            pool = ConnectionPool.from_url(_urls(settings)[0])
-        except ValueError:
-            raise StartError("redis_url must begin with redis://, rediss:// or unix://") from None
-        return functools.partial(pool.connection_class, **{**pool.connection_kwargs, **common})
+        return _of_url(_urls(settings)[0], common)
     host, port = servers(settings)[0]
     given = {
         **common,
@@ -73,6 +69,23 @@ def connection_factory(
     }
     kind: type[AbstractConnection] = SSLConnection if settings.redis_tls else Connection
     return functools.partial(kind, **given)
+
+
+def _of_url(url: str, common: dict[str, Any]) -> functools.partial[AbstractConnection]:
+    parts = urlsplit(url)
+    if parts.scheme not in ("redis", "rediss", "unix"):
+        raise StartError("redis_url must begin with redis://, rediss:// or unix://")
+    database = parts.path.strip("/")
+    if parts.scheme != "unix" and database and not (database.isascii() and database.isdigit()):
+        raise StartError("redis_url must end with the number of a database, or with none")
+    try:
+        pool = ConnectionPool.from_url(url)
+        made = functools.partial(pool.connection_class, **{**pool.connection_kwargs, **common})
+        made()  # It connects to nothing yet.
+    except (TypeError, ValueError):
+        # Its text may repeat a password.
+        raise StartError("redis_url has a port or an option that is none") from None
+    return made
 
 
 async def connected(connection: AbstractConnection) -> AbstractConnection:
@@ -147,13 +160,18 @@ def _urls(settings: Settings) -> list[str]:
     url = settings.redis_url
     if settings.redis_mode != "cluster":
         return [url]
+    url, question, options = url.partition("?")
     before, slashes, rest = url.partition("://")
     place, slash, path = rest.partition("/")
     user, at, hosts = place.rpartition("@")
-    return [f"{before}{slashes}{user}{at}{host}{slash}{path}" for host in hosts.split(",")]
+    end = f"{slash}{path}{question}{options}"
+    return [f"{before}{slashes}{user}{at}{host}{end}" for host in hosts.split(",")]
 
 
 def _address(option: str, text: str, default_port: int) -> Server:
+    if "@" in text or "/" in text:
+        # Not repeated: there may be a password in it.
+        raise StartError(f"{option} must be host:port; a URL is for redis_url")
     host, colon, port = text.rpartition(":")
     if not colon or host.endswith(":") or port.endswith("]"):
         host, port = text, str(default_port)
