@@ -78,7 +78,7 @@ def test_the_last_second_that_can_be_written_can_be_shown() -> None:
             (2, 3, 1, 1),
             [
                 "sent to 3 connections (2 workers told)",
-                "dropped for 1 connection that read too slowly",
+                "dropped for 1 connection: too much was waiting already",
                 "1 worker did not answer",
             ],
         ),

@@ -22,7 +22,6 @@ from dsock.observers.totals import Totals
 
 _LATENCY_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5)
 
-
 _VERBS = ("send", "disconnect", "subscribe", "unsubscribe")
 
 

@@ -79,7 +79,8 @@ def told(report: dict[str, int], done: str) -> str:
         on = " on 1 worker" if workers == 1 else f" ({counted(workers, 'worker')} told)"
         parts.append(f"{done} {counted(connections, 'connection')}{on}")
     if report["dropped"]:
-        parts.append(f"dropped for {counted(report['dropped'], 'connection')} that read too slowly")
+        dropped = counted(report["dropped"], "connection")
+        parts.append(f"dropped for {dropped}: too much was waiting already")
     if report["unanswered"]:
         parts.append(f"{counted(report['unanswered'], 'worker')} did not answer")
     return ", ".join(parts) or "nobody is connected"

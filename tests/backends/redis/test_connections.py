@@ -164,8 +164,9 @@ def test_a_url_in_place_of_a_host_is_refused_and_not_repeated(host: str) -> None
     [
         ("db:6379", "must begin with"),
         ("http://db", "must begin with"),
-        ("redis://:secret-7@db:port", "a port or an option"),
-        ("redis://:secret-7@db/0?foo=bar", "a port or an option"),
+        ("redis://:secret-7@[::1", "a host, a port or an option"),
+        ("redis://:secret-7@db:port", "a host, a port or an option"),
+        ("redis://:secret-7@db/0?foo=bar", "a host, a port or an option"),
         ("redis://:secret-7@db/abc", "number of a database"),
     ],
 )

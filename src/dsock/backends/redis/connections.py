@@ -72,19 +72,19 @@ def connection_factory(
 
 
 def _of_url(url: str, common: dict[str, Any]) -> functools.partial[AbstractConnection]:
-    parts = urlsplit(url)
-    if parts.scheme not in ("redis", "rediss", "unix"):
-        raise StartError("redis_url must begin with redis://, rediss:// or unix://")
-    database = parts.path.strip("/")
-    if parts.scheme != "unix" and database and not (database.isascii() and database.isdigit()):
-        raise StartError("redis_url must end with the number of a database, or with none")
     try:
+        parts = urlsplit(url)
+        if parts.scheme not in ("redis", "rediss", "unix"):
+            raise StartError("redis_url must begin with redis://, rediss:// or unix://")
+        database = parts.path.strip("/")
+        if parts.scheme != "unix" and database and not (database.isascii() and database.isdigit()):
+            raise StartError("redis_url must end with the number of a database, or with none")
         pool = ConnectionPool.from_url(url)
         made = functools.partial(pool.connection_class, **{**pool.connection_kwargs, **common})
         made()  # It connects to nothing yet.
     except (TypeError, ValueError):
         # Its text may repeat a password.
-        raise StartError("redis_url has a port or an option that is none") from None
+        raise StartError("redis_url has a host, a port or an option that is none") from None
     return made
 
 
