@@ -32,6 +32,9 @@ from tests.support.redis_server import RedisServer
 ENOUGH = 150
 """Messages that are sent at least."""
 
+LOGOUTS, LOOKS = 6, 30
+"""As many at least where they are what is broken: some find nobody."""
+
 PATIENCE, TIDY_WITHIN = 60.0, 3.0
 """Seconds."""
 
@@ -53,8 +56,12 @@ async def used(redis: RedisServer, kind: str = "") -> Ledger:
 
 def seen_enough(ledger: Ledger, kind: str) -> bool:
     claims = [client.claim for client in ledger.clients if client.claim]
-    raced = len(claims) > len(set(claims)) or kind != "admission"
-    return raced and len(ledger.sent) >= ENOUGH and len(ledger.disconnected) >= 2
+    is_shown = {
+        "admission": len(claims) > len(set(claims)),
+        "ghost": len(ledger.disconnected) >= LOGOUTS,
+        "unseen": len(ledger.shown) >= LOOKS,
+    }
+    return is_shown.get(kind, True) and len(ledger.sent) >= ENOUGH and len(ledger.disconnected) >= 2
 
 
 def records(redis: RedisServer) -> set[str]:

@@ -21,6 +21,7 @@ from dsock.events import Event, WorkerGone
 from dsock.settings import Settings
 from dsock.target import ToUser
 from dsock.wire.codec import Letter
+from tests.faults.killable import settled_keys
 from tests.faults.proxy import Faults, Proxy, proxy_to
 from tests.faults.support import cluster_at, goodbye, keys
 from tests.support.cluster import Cluster
@@ -154,6 +155,60 @@ async def test_a_record_lives_longer_than_until_it_is_written_anew(redis: RedisS
         with redis.client() as client:
             assert 60 < client.ttl(f"worker:{one['worker']}") <= 2 * 60
             assert client.ttl(f"conn:{one['id']}") > 60
+
+
+async def test_a_record_that_is_due_when_redis_has_forgotten_it_is_not_written_by_itself(
+    redis: RedisServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reached = asyncio.Event()
+
+    async def held(_: RedisMembership) -> None:
+        reached.set()
+        await asyncio.Event().wait()
+
+    async with cluster_at(redis.address) as cluster, cluster.client("u", channels="news"):
+        await eventually(lambda: settled_keys(redis))
+        worker = cluster.nodes[0].worker
+        assert worker
+        [connection] = worker.everyone()
+        monkeypatch.setattr(RedisMembership, "_announce", held)
+        with redis.client() as client:
+            client.flushall()
+        membership_of(cluster).touched(connection)
+        await asyncio.wait_for(reached.wait(), 5)
+        # Should it die now, nobody could find what it has written.
+        assert not [key for key in keys(redis) if key.startswith("conn:")]
+
+
+async def test_a_worker_whose_record_is_lost_writes_everything_anew(redis: RedisServer) -> None:
+    async with cluster_at(redis.address) as cluster, cluster.client("u", channels="news"):
+        await eventually(lambda: settled_keys(redis))
+        before = keys(redis)
+        worker = cluster.nodes[0].worker
+        assert worker
+        [connection] = worker.everyone()
+        with redis.client() as client:
+            # As on a Cluster of which one master was emptied.
+            assert client.delete(f"conn:{connection.id}", "channel-workers:news", "user:u") == 3
+        membership_of(cluster).touched(connection)
+        await eventually(lambda: keys(redis) == before, 5)
+
+
+async def test_a_subscribe_whose_record_is_lost_is_no_success(redis: RedisServer) -> None:
+    async with cluster_at(redis.address) as cluster, cluster.client("u"):
+        worker = cluster.nodes[0].worker
+        assert worker
+        [connection] = worker.everyone()
+        with redis.client() as client:
+            assert client.delete(f"conn:{connection.id}", "user:u") == 2
+        lost = await cluster.api.subscribe("news", user="u")
+        assert (lost.status, lost.code) == (504, "WORKER_UNANSWERED")
+
+        async def found() -> bool:
+            return (await cluster.api.subscribe("news", user="u")).status == 200
+
+        await eventually(found, 5)
+        assert {f"conn:{connection.id}", "user:u", "channel:news"} <= keys(redis)
 
 
 @asynccontextmanager

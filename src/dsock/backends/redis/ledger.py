@@ -94,12 +94,13 @@ class Ledger:
         else:
             self._routes.lost((ToChannel(channel),))
         if connection.id in self._recorded:
-            calls = self._records.move(self._id, connection, channel, subscribed, self._life)
-            for call in calls:
-                self.track(call)
+            moved = self._records.move(self._id, connection, channel, subscribed, self._life)
+            renewed, of_channel = moved
+            self._track_renewed(renewed)
+            self.track(of_channel)
             self._leaving.get(connection.id, {}).pop(channel, None)
             if not subscribed:
-                self._leaves(connection, channel, calls[0])
+                self._leaves(connection, channel, of_channel)
 
     def touched(self, connection: Held) -> None:
         """The client was heard: to be written when it is time to tidy up."""
@@ -169,8 +170,8 @@ class Ledger:
         heard, self._touched = self._touched, {}
         for connection in {**heard, **{one.id: one for one in due}}.values():
             if connection.id in self._recorded:
-                call = self._records.write(self._id, connection, self._life)
-                self.track(call, settle=False)
+                renewed = self._records.write(self._id, connection, self._life, anew=False)
+                self._track_renewed(renewed, settle=False)
         for entry, closed in self._routes.close_idle(self._id).items():
             self._struck.append(entry)
             self._removing.append(closed)
@@ -187,6 +188,16 @@ class Ledger:
         call.add_done_callback(self._done)
 
     # --- inside --------------------------------------------------------------------------
+
+    def _track_renewed(self, call: Reply, settle: bool = True) -> None:
+        """Notice too if the record was not there: Redis has lost it, and perhaps the list in which
+        it could be found. Written by itself it would stay if this worker died now."""
+        call.add_done_callback(self._renewed)
+        self.track(call, settle)
+
+    def _renewed(self, call: Reply) -> None:
+        if not call.cancelled() and call.exception() is None and not call.result():
+            self._has_failed()
 
     def _write(self, connection: Held) -> list[Reply]:
         left = []
@@ -223,8 +234,11 @@ class Ledger:
         self._unsettled.discard(call)
         self.opening.discard(call)
         if not call.cancelled() and call.exception() is not None:
-            self.failures += 1
-            self._failed()
+            self._has_failed()
+
+    def _has_failed(self) -> None:
+        self.failures += 1
+        self._failed()
 
 
 async def _all(calls: Sequence[Reply]) -> None:

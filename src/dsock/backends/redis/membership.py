@@ -277,7 +277,7 @@ class RedisMembership:
         if self._address:
             fields += ["ip", self._address]
         key = self._keys.worker(self.id)
-        await self._pipe.call("EVAL", scripts.RECORD, 1, key, life, *fields)
+        await self._pipe.call("EVAL", scripts.RECORD, 1, key, life, 1, *fields)
 
     async def _announce(self) -> None:
         """Write everything anew: Redis may be empty, or have what is long gone."""

@@ -65,17 +65,23 @@ class Records:
         self._keys = keys
 
     def write(
-        self, worker: str, connection: Held, life: float, after: Iterable[Reply] = ()
+        self,
+        worker: str,
+        connection: Held,
+        life: float,
+        after: Iterable[Reply] = (),
+        anew: bool = True,
     ) -> Reply:
-        """`conn:$id`, which ends after `life` seconds."""
+        """`conn:$id`, which ends after `life` seconds. What is not written `anew` has to be
+        there: the reply is 0 when Redis has forgotten it."""
         fields = ["user", connection.user, "workerId", worker]
         fields += ["lastPing", moments.to_text(connection.last_ping)]
         fields += ["channels", ",".join(connection.channels)]
         if connection.session:
             fields += ["session", connection.session]
         key = self._keys.connection(connection.id)
-        milliseconds = int(life * 1000)
-        return self._pipe.call("EVAL", scripts.RECORD, 1, key, milliseconds, *fields, after=after)
+        how = [int(life * 1000), int(anew)]
+        return self._pipe.call("EVAL", scripts.RECORD, 1, key, *how, *fields, after=after)
 
     def enter(self, connection: Held, written: Reply) -> list[Reply]:
         """The id enters the sets of its user, session and channels, after its record was
@@ -87,15 +93,16 @@ class Records:
 
     def move(
         self, worker: str, connection: Held, channel: str, subscribed: bool, life: float
-    ) -> list[Reply]:
+    ) -> tuple[Reply, Reply]:
         """The id enters or leaves the set of one channel. Its record has the channel for
-        longer: what it has is removed if the worker dies in between."""
+        longer: what it has is removed if the worker dies in between. Returns the reply of the
+        record, which is 0 if it was not there, and that of the set."""
         key = self._keys.channel(channel)
         if subscribed:
-            written = self.write(worker, connection, life)
-            return [written, self._pipe.call("SADD", key, connection.id, after=(written,))]
+            written = self.write(worker, connection, life, anew=False)
+            return written, self._pipe.call("SADD", key, connection.id, after=(written,))
         left = self.leave(connection, channel)
-        return [left, self.write(worker, connection, life, after=(left,))]
+        return self.write(worker, connection, life, after=(left,), anew=False), left
 
     def leave(self, connection: Held, channel: str) -> Reply:
         """The id leaves the set of one channel."""
