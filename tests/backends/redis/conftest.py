@@ -61,6 +61,8 @@ class Listener:
 
     def __init__(self, address: str, *channels: str) -> None:
         self.received: list[tuple[str, bytes]] = []
+        self.heard: list[bool] = []
+        """Whether the mailbox heard, after each."""
         self.subscriptions = 0
         self.mailbox = Mailbox(
             connect_to(address, decode=False), channels, self._receive, self._subscribed
@@ -69,6 +71,7 @@ class Listener:
     def _receive(self, channel: str, payload: bytes) -> None:
         self.mailbox.probed(payload.decode())
         self.received.append((channel, payload))
+        self.heard.append(self.mailbox.hears)
 
     def _subscribed(self) -> None:
         self.subscriptions += 1

@@ -289,3 +289,43 @@ async def test_one_turn_of_the_loop_is_one_round_trip(redis: RedisServer) -> Non
     await asyncio.gather(*(pipe.call("INCR", "count") for _ in range(50)))
     assert len(written) == 1
     await pipe.close()
+
+
+@pytest.mark.parametrize("takes", [0.02, 0.6], ids=["soon", "late"])
+async def test_calls_that_have_little_time_left_cost_those_after_them_nothing(
+    proxy: Proxy, takes: float
+) -> None:
+    connect = connect_to(proxy.address)
+
+    async def slow() -> AbstractConnection:
+        await asyncio.sleep(takes)
+        return await connect()
+
+    pipe = Pipe(slow, timeout=1.0, max_retries=10, changed=lambda *_: None)
+    pipe.call("PING").add_done_callback(_settled)
+    await eventually(lambda: answers(pipe))
+    proxy.set(there=Faults(stalled=True))
+    proxy.cut()
+    asked: list[asyncio.Future[Any]] = []
+
+    def ask() -> bool:
+        asked.append(pipe.call("PING"))
+        asked[-1].add_done_callback(_settled)
+        return False
+
+    # For longer than a call may take: the oldest is always about to be given up.
+    assert not await holds_within(ask, 2.0)
+    proxy.heal()
+    before, connects = len(asked), pipe.connects
+    assert not await holds_within(ask, 2.0)
+    await asyncio.wait(asked)
+    assert pipe.connects <= connects + 1
+    # Who asked before waits for the connection that is being made; who asks now gets answered.
+    failed = [number for number, call in enumerate(asked) if call.exception() is not None]
+    assert not [number for number in failed if number >= before]
+    await pipe.close()
+
+
+def _settled(call: asyncio.Future[Any]) -> None:
+    if not call.cancelled():
+        call.exception()

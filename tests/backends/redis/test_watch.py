@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
@@ -50,10 +51,12 @@ def _short(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "LOOK", LOOK)
 
 
-def watch_of(server: RedisServer, new_pipe: NewPipe, timeout: float = 5.0) -> Watching:
+def watch_of(
+    server: RedisServer, new_pipe: NewPipe, timeout: float = 5.0, lease: float = LEASE
+) -> Watching:
     pipe = new_pipe(server.address, timeout=timeout)
     events: list[Event] = []
-    watch = Watch(pipe, KEYS, Reaper(pipe, KEYS), LEASE, events.append)
+    watch = Watch(pipe, KEYS, Reaper(pipe, KEYS), lease, events.append)
     return Watching(watch, pipe, events)
 
 
@@ -87,17 +90,16 @@ by_every_loss = pytest.mark.parametrize("how", ["restarted", "emptied"])
 
 
 async def test_who_has_left_in_good_order_is_not_among_the_workers_any_more(
-    own_redis: RedisServer, watching: Watching
+    own_redis: RedisServer, new_pipe: NewPipe
 ) -> None:
-    with own_redis.client() as client:
+    watching = watch_of(own_redis, new_pipe, lease=3600)
+    with watching.running(), own_redis.client() as client:
         client.sadd(KEYS.records("w"), '["c", "u", null]')
         beat(own_redis, "w")
         await eventually(lambda: watching.watch.workers == {"w"})
-        began = asyncio.get_running_loop().time()
         client.delete(KEYS.records("w"))
         client.zrem(KEYS.workers(), "w")
         await eventually(lambda: watching.watch.workers == set())
-    assert asyncio.get_running_loop().time() - began < LEASE
     assert watching.gone() == set()
 
 
@@ -111,7 +113,7 @@ async def test_who_is_silent_for_its_lease_is_declared_gone_and_its_records_remo
         client.hset("conn:c", mapping={"user": "u", "workerId": "w"})
     beat(own_redis, "w")
     await eventually(lambda: watching.watch.workers == {"w"})
-    assert await eventually(lambda: watching.gone() == {"w"}, 3 * LEASE) > LEASE / 2
+    assert await eventually(lambda: watching.gone() == {"w"}) > LEASE / 2
     assert left(own_redis) == {KEYS.reaped("w")}
     assert watching.watch.workers == set()
 
@@ -130,9 +132,9 @@ async def test_while_a_large_worker_is_removed_the_others_are_still_looked_at(
     monkeypatch.setattr(Reaper, "remove", long)
     beat(own_redis, "large")
     await asyncio.wait_for(began.wait(), 5)
-    beat(own_redis, "new")
-    await eventually(lambda: watching.watch.workers == {"large", "new"})
-    assert not await holds_within(lambda: not watching.watch.sees, 4 * LOOK)
+    for new in ("one", "two", "three"):
+        beat(own_redis, new)
+        await eventually(lambda new=new: new in watching.watch.workers)
     assert watching.gone() == set()
     go_on.set()
     await eventually(lambda: "large" in watching.gone())
@@ -147,6 +149,7 @@ async def test_who_beats_stays_whatever_its_clock_says(
         beat(own_redis, "w", next(beats))
         return bool(watching.gone())
 
+    await eventually(lambda: (gone(), watching.watch.workers == {"w"})[1])
     assert not await holds_within(gone, 2 * LEASE)
     assert watching.watch.workers == {"w"}
 
@@ -161,7 +164,7 @@ async def test_silence_counts_only_while_the_watch_itself_reaches_redis(
     # Longer than the lease, as the wall has it.
     assert not await holds_within(lambda: watching.watch.workers != {"w"}, 1.5 * LEASE)
     own_redis.thaw()
-    assert await eventually(lambda: watching.gone() == {"w"}, 3 * LEASE) > LEASE / 3
+    assert await eventually(lambda: watching.gone() == {"w"}) > LEASE / 3
 
 
 async def test_time_in_which_redis_let_a_look_wait_is_nobodys_silence(
@@ -179,6 +182,26 @@ async def test_time_in_which_redis_let_a_look_wait_is_nobodys_silence(
         await look
     assert watch.workers == {"w"}
     assert events == []
+
+
+async def test_one_look_that_comes_late_is_not_enough_to_declare_a_worker_gone(
+    own_redis: RedisServer, new_pipe: NewPipe
+) -> None:
+    pipe, events = new_pipe(own_redis.address), list[Event]()
+    watch = Watch(pipe, KEYS, Reaper(pipe, KEYS), LOOK, events.append)
+    beat(own_redis, "w")
+    for number in range(20):
+        await watch.look()
+        # The machine stands still for longer than the lease; then this looks before it beats.
+        time.sleep(2 * LOOK)
+        await watch.look()
+        beat(own_redis, "w", 2.0 + number)
+    assert watch.workers == {"w"}
+    await watch.look()
+    for _ in range(2):
+        time.sleep(2 * LOOK)
+        await watch.look()
+    await eventually(lambda: events == [WorkerGone("w")])
 
 
 @by_every_loss
@@ -200,7 +223,7 @@ async def test_a_worker_that_redis_forgot_and_that_stays_away_is_declared_gone(
     beat(own_redis, "w")
     await eventually(lambda: watching.watch.workers == {"w"})
     lose_all(own_redis, how)
-    await eventually(lambda: watching.watch.workers == set(), 3 * LEASE)
+    await eventually(lambda: watching.watch.workers == set())
     # Should it return, it must know: who was logged out meanwhile may still be on it.
     assert left(own_redis) == {KEYS.reaped("w")}
 
@@ -210,7 +233,7 @@ async def test_who_was_declared_gone_still_finds_out_when_redis_has_forgotten_it
     own_redis: RedisServer, watching: Watching, how: str
 ) -> None:
     beat(own_redis, "w")
-    await eventually(lambda: watching.gone() == {"w"}, 3 * LEASE)
+    await eventually(lambda: watching.gone() == {"w"})
     lose_all(own_redis, how)
     await eventually(lambda: left(own_redis) == {KEYS.reaped("w")})
 
@@ -249,7 +272,7 @@ async def test_routes_are_in_doubt_for_a_while_after_redis_was_reached_again(
     server: RedisServer = request.getfixturevalue("own_redis" if restarts else "redis")
     watching = watch_of(server, new_pipe)
     await watching.watch.look()
-    await eventually(lambda: trusted(watching), 2)
+    await eventually(lambda: trusted(watching))
     if restarts:
         server.kill()
         server.start()
@@ -258,18 +281,18 @@ async def test_routes_are_in_doubt_for_a_while_after_redis_was_reached_again(
             client.execute_command("CLIENT", "KILL", "TYPE", "normal")
     await watching.pipe.call("PING")
     assert await watching.watch.in_doubt()
-    await eventually(lambda: trusted(watching), 2)
+    await eventually(lambda: trusted(watching))
 
 
 async def test_routes_are_in_doubt_for_a_while_after_redis_was_emptied(
     own_redis: RedisServer, watching: Watching, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "DOUBT", 0.5)
+    monkeypatch.setattr(module, "DOUBT", 3.0)
     # Before the first look there is nothing that Redis could forget.
     await eventually(lambda: watching.watch.sees)
     await eventually(lambda: trusted(watching))
     own_redis.empty()
-    assert await eventually(lambda: doubted(watching)) < 1
+    await eventually(lambda: doubted(watching))
     await eventually(lambda: trusted(watching))
 
 

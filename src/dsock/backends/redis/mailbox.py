@@ -23,6 +23,13 @@ from dsock.backends.redis.pipe import OUT_OF_REACH
 DEAF_AFTER = 3.0
 """Seconds without a probe after which a mailbox counts as deaf."""
 
+TRY = 2.0
+"""Seconds that a connection may take to be made, and as many to be subscribed. A network that
+drops everything answers no sooner for being waited for."""
+
+QUIET = 1.0
+"""Seconds without anything: who is only behind with what comes in is not deaf."""
+
 SLICE = 0.002
 """Seconds for which what has come in may hold the loop at a time."""
 
@@ -59,7 +66,7 @@ class Mailbox:
         self._connect = connect
         self._receive = receive
         self._subscribed = subscribed
-        self._heard_at = -math.inf
+        self._heard_at = self._received_at = -math.inf
         self._loop = asyncio.get_running_loop()
         self._lost_at = self._loop.time()
         self._hearing = asyncio.Event()
@@ -74,6 +81,7 @@ class Mailbox:
     async def hears_soon(self, within: float) -> bool:
         """Whether it hears, or subscribes anew before it has lacked a subscription for
         `within` seconds: a connection is lost, and a slot moves, in a moment."""
+        self.check()
         if not self.hears:
             with suppress(TimeoutError):
                 async with asyncio.timeout_at(self._lost_at + within):
@@ -88,8 +96,10 @@ class Mailbox:
         return True
 
     def check(self) -> None:
-        """To be called every second: a deaf subscription is given up for a new one."""
-        if self._listening is not None and not self.hears:
+        """To be called every second: a deaf subscription is given up for a new one. One that is
+        still being made has `TRY` for it."""
+        is_quiet = self._loop.time() - self._received_at >= QUIET
+        if self._hearing.is_set() and not self.hears and is_quiet:
             self.rebuild()
 
     def rebuild(self, channels: Sequence[str] | None = None) -> None:
@@ -128,6 +138,7 @@ class Mailbox:
 
     def _heard(self, reply: Any) -> None:
         if reply[0] == self._message:
+            self._received_at = self._loop.time()
             self._receive(reply[1].decode(), reply[2])
 
     def _say_why(self, error: BaseException | None) -> None:
@@ -139,10 +150,10 @@ class Mailbox:
         self.trouble = trouble
 
     async def _listen(self) -> None:
-        async with asyncio.timeout(DEAF_AFTER):
+        async with asyncio.timeout(TRY):
             connection = await self._connect()
         try:
-            async with asyncio.timeout(DEAF_AFTER):
+            async with asyncio.timeout(TRY):
                 await connection.send_command(self._subscribe, *self._channels, check_health=False)
                 for _ in self._channels:
                     await connection.read_response(timeout=math.inf)

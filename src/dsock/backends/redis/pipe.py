@@ -29,6 +29,10 @@ MAX_BATCH = 1000
 FIRST_PAUSE, LONGEST_PAUSE = 0.02, 0.5
 """Seconds between two tries to connect."""
 
+LEAST_PATIENCE = 0.25
+"""Of `timeout`: how long Redis is waited for at least once something was sent. What had little
+time left would otherwise cost the connection, and all that came after it."""
+
 OUT_OF_REACH = (RedisConnectionError, RedisTimeoutError, TimeoutError, OSError)
 
 log = structlog.stdlib.get_logger("dsock.redis")
@@ -65,6 +69,7 @@ class Pipe:
         self._changed = changed
         self._connection: AbstractConnection | None = None
         self._transport: asyncio.WriteTransport | None = None
+        self._connecting: asyncio.Task[AbstractConnection] | None = None
         self._outdated = False
         self._trouble: BaseException | None = None
         self._failures = 0
@@ -140,6 +145,9 @@ class Pipe:
 
     async def _again(self, batch: list[Call]) -> list[Call]:
         """What of this is to be tried again, and when: now."""
+        if self._connecting:
+            # Only the patience of some of them has ended.
+            return self._in_time(batch)
         self._failures += 1
         if self._failures > self._max_retries:
             fail(batch, self._trouble)
@@ -163,6 +171,13 @@ class Pipe:
         try:
             async with asyncio.timeout_at(batch[0].deadline) as self._exchanging:
                 connection = await self._ensure_connection()
+            # It may have taken as long as some of them had.
+            batch = self._in_time(batch)
+            if not batch:
+                return []
+            patience = self._loop.time() + LEAST_PATIENCE * self._timeout
+            deadline = max(batch[0].deadline, patience)
+            async with asyncio.timeout_at(deadline) as self._exchanging:
                 packed = b"".join([_pack(call) for call in batch])
                 sent = len(batch)
                 await connection.send_packed_command(packed, check_health=False)
@@ -184,7 +199,8 @@ class Pipe:
             # That a try was cut short by its deadline says less than how the one before failed.
             if not (self._trouble and isinstance(error, TimeoutError)):
                 self._trouble = error
-            await self._disconnect()
+            if not self._connecting:
+                await self._disconnect()
             self._report(False, type(error).__name__)
             unanswered = batch[answered:]
             if sent:
@@ -200,12 +216,27 @@ class Pipe:
             await self._disconnect()
         if self._connection is None:
             self._outdated = False
-            self._connection = await self._connect()
+            if self._connecting is None:
+                self._connecting = self._loop.create_task(self._connect_in_time())
+            # It goes on though whoever has asked first has no more time: others have.
+            await asyncio.wait((self._connecting,))
+            connecting, self._connecting = self._connecting, None
+            self._connection = connecting.result()
             self._transport = transport_of(self._connection)
             self.connects += 1
         return self._connection
 
+    async def _connect_in_time(self) -> AbstractConnection:
+        async with asyncio.timeout(self._timeout):
+            return await self._connect()
+
     async def _disconnect(self) -> None:
+        connecting, self._connecting = self._connecting, None
+        if connecting is not None:
+            connecting.cancel()
+            await asyncio.wait((connecting,))
+            if not connecting.cancelled() and connecting.exception() is None:
+                await connecting.result().disconnect(nowait=True)
         connection, self._connection = self._connection, None
         transport, self._transport = self._transport, None
         if transport is not None:

@@ -35,11 +35,12 @@ log = structlog.stdlib.get_logger("dsock.redis")
 @dataclass(slots=True)
 class _Seen:
     """A worker's last beat, before what Redis may have forgotten it was seen, and for how long
-    it has been silent since."""
+    and how many looks it has been silent since."""
 
     beat: str
     era: tuple[int, int]
     silent: float = 0.0
+    looks: int = 0
 
 
 class Watch:
@@ -149,7 +150,10 @@ class Watch:
             # lease to come back like one that is silent.
             if worker not in fresh:
                 seen.silent += passed
-            if seen.silent >= self._lease and worker not in self._removing:
+                seen.looks += 1
+            # One look alone may be late by a whole lease, on a machine that has held up all.
+            is_over = seen.silent >= self._lease and seen.looks > 1
+            if is_over and worker not in self._removing:
                 # Beside the looking: it may take long, and the others go on beating.
                 removing = self._loop.create_task(self._remove(worker, seen, worker in beats))
                 self._removing[worker] = removing
