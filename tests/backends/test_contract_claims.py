@@ -103,12 +103,14 @@ async def test_b35_a_claim_lives_as_long_as_was_asked_for(backend: Backend) -> N
     start = time.monotonic()
     await backend.create_claim(wanted(CLAIMS[0], lifetime=1.0))
     created = time.monotonic()
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(20):
+        asked = time.monotonic()
         while await backend.read_claim(CLAIMS[0].id):
-            alive = time.monotonic()
+            # It was there at some time between question and answer.
+            assert asked - created < 1.1
             await asyncio.sleep(0)
-    assert alive - start > 0.9
-    assert alive - created < 1.1
+            asked = time.monotonic()
+    assert time.monotonic() - start > 0.9
     assert (await backend.info(ToUser("a"))).claims == []
     assert (await backend.info(ToChannel("news"))).claims == []
 

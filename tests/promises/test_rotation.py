@@ -26,7 +26,9 @@ class Pool:
     """Nodes behind a load balancer: one is replaced by another before it stops."""
 
     def __init__(self, role: Any, **settings: Any) -> None:
-        self.address = ""
+        self._address = ""
+        self._used: Counter[str] = Counter()
+        self._unused = asyncio.Event()
         self._role = role
         self._settings = settings
         self._stack = AsyncExitStack()
@@ -43,8 +45,23 @@ class Pool:
         """A node with these secrets takes over; the one before it ends what it has begun."""
         before, self._stack = self._stack, AsyncExitStack()
         node = node_up(self._role, **self._settings, **secrets)
-        _, self.address = await self._stack.enter_async_context(node)
+        old = self._address
+        _, self._address = await self._stack.enter_async_context(node)
+        while self._used[old]:
+            self._unused.clear()
+            await self._unused.wait()
         await before.aclose()
+
+    @asynccontextmanager
+    async def address(self) -> AsyncIterator[str]:
+        """Where to go now; the node is there until this context ends."""
+        address = self._address
+        self._used[address] += 1
+        try:
+            yield address
+        finally:
+            self._used[address] -= 1
+            self._unused.set()
 
 
 class Load:
@@ -58,12 +75,16 @@ class Load:
 
     async def call(self) -> None:
         """One call and one connection with a JWT."""
-        caller = Caller(f"http://{self._apis.address}", self.secrets["token"])
-        async with caller.http:
-            reply = await caller.call("GET", "/info", user="nobody")
+        async with self._apis.address() as address:
+            caller = Caller(f"http://{address}", self.secrets["token"])
+            async with caller.http:
+                reply = await caller.call("GET", "/info", user="nobody")
         self.counts[reply.status] += 1
         token = jwt.encode({"sub": "u", "exp": time.time() + 60}, self.secrets["jwt_secret"])
-        async with connect(f"ws://{self._workers.address}/connect?jwt={token}"):
+        async with (
+            self._workers.address() as address,
+            connect(f"ws://{address}/connect?jwt={token}"),
+        ):
             self.counts["connected"] += 1
 
     @asynccontextmanager
@@ -117,9 +138,10 @@ async def test_both_secrets_are_replaced_under_load_without_one_refused_call(
                 await load.more()
         assert set(load.counts) == {200, "connected"}
 
-        stale = Caller(f"http://{apis.address}", OLD["token"])
-        async with stale.http:
-            assert (await stale.call("GET", "/info", user="u")).status == 401
+        async with apis.address() as address:
+            stale = Caller(f"http://{address}", OLD["token"])
+            async with stale.http:
+                assert (await stale.call("GET", "/info", user="u")).status == 401
 
 
 async def test_with_direct_messaging_commands_arrive_while_the_token_is_replaced(
@@ -136,7 +158,8 @@ async def test_with_direct_messaging_commands_arrive_while_the_token_is_replaced
         async with connect(f"ws://{worker}/connect?jwt={token}") as client:
             for secrets, shown in ((one(OLD), OLD), (both(NEW, OLD), OLD), (one(NEW), NEW)):
                 await api.replace(secrets)
-                caller = Caller(f"http://{api.address}", shown["token"])
+                async with api.address() as address:
+                    caller = Caller(f"http://{address}", shown["token"])
                 async with caller.http:
                     text = str(next(steps))
                     assert (await caller.send(text, user="u")).report["connections"] == 1

@@ -21,7 +21,7 @@ by_every_command = pytest.mark.parametrize(
 @pytest.fixture
 async def cluster(redis: RedisServer) -> AsyncIterator[Cluster]:
     """Promises about absent workers are made where there can be any."""
-    async with redis_cluster(redis, report_timeout=0.3) as cluster:
+    async with redis_cluster(redis, report_timeout=1.5) as cluster:
         yield cluster
 
 
@@ -106,7 +106,7 @@ CALLS = [
 
 async def test_b53_b62_b66_without_redis_nothing_succeeds() -> None:
     with RedisServer() as server:
-        cluster_up = redis_cluster(server, redis_timeout=0.5)
+        cluster_up = redis_cluster(server, redis_timeout=3.0)
         async with cluster_up as cluster, crowd_at(cluster) as crowd:
             await crowd.join("user", 1, channels="news")
             claim = await cluster.api.claim("user")

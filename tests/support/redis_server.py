@@ -22,11 +22,17 @@ PORTS = range(10_000, 32_000)
 """Ports that Linux gives to nobody who connects: one of those could be taken before a server
 listens there."""
 
+_given: set[int] = set()
+"""Ports on which somebody will listen, though perhaps nobody does yet."""
+
 
 def free_port() -> int:
-    """A port on which nobody listens."""
+    """A port on which nobody listens, and that nobody else has been given."""
     for port in random.sample(PORTS, 100):
+        if port in _given:
+            continue
         with suppress(OSError), socket.create_server(("127.0.0.1", port)):
+            _given.add(port)
             return port
     raise AssertionError("no port is free")
 
