@@ -146,7 +146,7 @@ async def shell(node: Cluster, command: str) -> str:
     async with node.client("42", session="a", channels="news"):
         claim = await node.api.claim("42", session="a")
         process = await asyncio.create_subprocess_shell(
-            command.replace("--max-time 5", "--max-time 1"),
+            command.replace("--max-time 5", "--max-time 3"),
             env={**os.environ, "DSOCK": node.api.url, "TOKEN": TOKEN, "CLAIM": claim},
             stdout=asyncio.subprocess.PIPE,
         )

