@@ -100,7 +100,9 @@ class Settings:
         "How often to try again what may be repeated, within redis_timeout.", WHOLE, 10
     )
     redis_timeout: float = _option(
-        "How long one call to Redis may take, its retries included.", PERIOD, 2.0
+        "How long one call to Redis may take, its retries included (at most a quarter longer).",
+        PERIOD,
+        2.0,
     )
     redis_key_prefix: str = _option("Put before every key and channel in Redis.")
 
