@@ -7,6 +7,7 @@ import os
 import signal
 import sys
 from contextlib import AsyncExitStack
+from pathlib import Path
 
 import pytest
 from websockets.asyncio.client import ClientConnection
@@ -24,6 +25,23 @@ ENOUGH = 24
 
 QUICK = patched(supervisor__HUNG=1.5, board__STILL=0.7)
 """Patience with a process that stands still."""
+
+HELD = """
+import asyncio, contextlib, os, sys
+import dsock.cli
+from dsock.backends.redis.backend import RedisBackend
+open = RedisBackend.open
+@contextlib.asynccontextmanager
+async def held(*arguments, **options):
+    while os.path.exists({hold!r}):
+        await asyncio.sleep(0.02)
+        print("a process only starts", file=sys.stderr, flush=True)
+    async with open(*arguments, **options) as backend:
+        yield backend
+RedisBackend.open = held
+sys.exit(dsock.cli.main())
+"""
+"""The command `dsock`: while there is such a file, Redis seems not to answer."""
 
 
 async def pid_of(api: Caller, workers: Family, clients: list[ClientConnection]) -> tuple[int, int]:
@@ -158,6 +176,36 @@ async def test_the_node_is_not_ready_while_a_process_is_missing_or_stands_still(
         assert {await status() for _ in range(8)} == {200}
 
 
+async def test_the_node_is_not_ready_while_a_process_only_starts(
+    redis: RedisServer, tmp_path: Path
+) -> None:
+    hold = tmp_path / "hold"
+    command = (sys.executable, "-c", HELD.format(hold=str(hold)))
+    async with family("worker", 2, redis, command) as workers:
+        first = workers.pids[0]
+        os.kill(first, signal.SIGKILL)
+        second = await workers.replaced(0, first)
+        hold.touch()
+        try:
+            # The second time nobody is sent to one that does not answer yet.
+            os.kill(second, signal.SIGKILL)
+            await workers.says("a process only starts")
+            assert {await status(workers) for _ in range(8)} == {503}
+            assert await figure(workers.address, "dsock_ready") == 0
+        finally:
+            hold.unlink()
+        await workers.replaced(0, second)
+        await eventually(lambda: is_ready(workers))
+
+
+async def is_ready(workers: Family) -> bool:
+    return await status(workers) == 200
+
+
+async def status(workers: Family) -> int:
+    return (await get(workers.address, "/ready")).status_code
+
+
 async def test_a_process_that_dies_again_and_again_is_started_ever_later(
     redis: RedisServer,
 ) -> None:
@@ -210,14 +258,9 @@ async def test_a_process_that_cannot_start_again_says_why_until_it_can() -> None
             os.kill(workers.pids[0], signal.SIGKILL)
             await workers.says("process ended", "cannot reach Redis at", times=2)
             # Nobody has to wait for it: the others answer all.
-            for _ in range(ENOUGH):
-                assert (await get(workers.address, "/ready")).status_code == 503
+            assert {await status(workers) for _ in range(ENOUGH)} == {503}
             server.start()
-
-            async def ready() -> bool:
-                return (await get(workers.address, "/ready")).status_code == 200
-
-            await eventually(ready, 20)
+            await eventually(lambda: is_ready(workers), 20)
 
 
 async def test_a_parent_that_was_told_not_to_hear_of_its_children_does_all_the_same(

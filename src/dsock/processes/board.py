@@ -68,6 +68,7 @@ class Board:
 
     @property
     def all_ready(self) -> bool:
-        """Whether every process is there, ready, and has beaten lately."""
+        """Whether every process answers, is ready, and has beaten lately."""
         oldest = time.monotonic() - STILL
-        return all(row.is_ready and row.beaten_at > oldest for row in self.rows)
+        # One that only starts beats, too, and knows of no trouble yet.
+        return all(row.up_since and row.is_ready and row.beaten_at > oldest for row in self.rows)
