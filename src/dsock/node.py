@@ -104,7 +104,7 @@ async def run(plan: Plan, announce: Callable[[int], None], process: Process | No
             )
             # What is there by now stays, and need not be looked at by the collector again.
             gc.freeze()
-            process.is_up() if process else announce(port)
+            process.is_up(node.state()) if process else announce(port)
             await stop.wait()
             await node.drain()
     log.info("stopped", role=plan.role)

@@ -21,6 +21,19 @@ p.Process.beating = die
 sys.exit(dsock.cli.main())
 """
 
+BEATS_EARLY = """
+import sys
+import dsock.processes.board as b, dsock.processes.process as p, dsock.cli
+b.STILL = p.BEAT = 60
+is_up = p.Process.is_up
+def up(self, *state):
+    self.tell(p.State(ready=False))
+    is_up(self, *state)
+p.Process.is_up = up
+sys.exit(dsock.cli.main())
+"""
+"""A beat comes just before a process can answer, and none after it."""
+
 
 async def said_of(started: Process) -> tuple[int, list[str]]:
     status = await started.ended()
@@ -66,6 +79,11 @@ async def test_a_process_that_dies_before_it_was_up_ends_the_whole(
     async with begun("worker", 2, redis, command) as workers:
         assert await workers.parent.ended() == status
         assert workers.said("process ended before it was up")
+
+
+async def test_when_all_processes_are_up_each_says_so(redis: RedisServer) -> None:
+    async with family("worker", 2, redis, (sys.executable, "-c", BEATS_EARLY)) as workers:
+        assert await everywhere(workers, "/ready", 16, lambda answer: answer.status_code) == {200}
 
 
 async def test_one_process_is_one_process(redis: RedisServer) -> None:

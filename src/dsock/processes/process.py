@@ -47,8 +47,10 @@ class Process:
     def orders(self) -> Orders:
         return Orders(self._lifeline)
 
-    def is_up(self) -> None:
+    def is_up(self, state: State) -> None:
         """This process answers."""
+        # The last beat may be from before it could.
+        self.tell(state)
         self._row.up_since = time.monotonic()
 
     def tell(self, state: State) -> None:
