@@ -100,6 +100,13 @@ async def crowd() -> Crowd:
     return Crowd()
 
 
+@pytest.fixture
+def unhurried(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is submitted in one turn is carried out in it, however slow this machine is."""
+    monkeypatch.setattr(turns, "SLICE", 60.0)
+
+
+@pytest.mark.usefixtures("unhurried")
 async def test_messages_of_one_turn_leave_in_one_write_a_connection(crowd: Crowd) -> None:
     members = [crowd.join(f"user{n}", "news") for n in range(100)]
     assert len(crowd.send(ToChannel("news"), b"a", b"b", b"c")) == 3
@@ -107,6 +114,7 @@ async def test_messages_of_one_turn_leave_in_one_write_a_connection(crowd: Crowd
     assert all(len(one.writes) == 1 for one in members)
 
 
+@pytest.mark.usefixtures("unhurried")
 async def test_messages_by_different_ways_are_joined_in_the_order_of_the_calls(
     crowd: Crowd,
 ) -> None:
@@ -137,6 +145,7 @@ async def test_small_messages_without_end_wait_for_no_more_than_the_limit(crowd:
     assert max(map(len, one.writes)) <= JOIN_LIMIT + 2 * longest
 
 
+@pytest.mark.usefixtures("unhurried")
 async def test_a_goodbye_comes_after_what_was_taken_before_it(crowd: Crowd) -> None:
     one = crowd.join("42")
     crowd.send(ToUser("42"), b"a", b"b")
@@ -149,6 +158,7 @@ async def test_a_goodbye_comes_after_what_was_taken_before_it(crowd: Crowd) -> N
     assert len(one.writes) == 2
 
 
+@pytest.mark.usefixtures("unhurried")
 async def test_who_is_full_refuses_the_next_message_and_takes_what_was_promised(
     crowd: Crowd,
 ) -> None:
@@ -281,6 +291,7 @@ def break_next_write(transport: CountingTransport) -> None:
     transport.write = fail  # type: ignore[method-assign]
 
 
+@pytest.mark.usefixtures("unhurried")
 async def test_a_write_that_fails_stops_no_other_and_nothing_behind_it(
     crowd: Crowd, faults: list[BaseException]
 ) -> None:
