@@ -23,6 +23,10 @@ from tests.support.redis_server import RedisServer, free_port
 _UP = re.compile(r'event="all processes are up".* port=(\d+)')
 _BORN = re.compile(r"event=listening process=(\d+) pid=(\d+)")
 
+LEASE = 4.0
+"""Seconds without a beat after which a worker is declared gone: a busy machine holds up none
+that is well for so long."""
+
 
 class Family:
     """A parent and its processes."""
@@ -84,7 +88,7 @@ async def begun(
         "processes": str(count),
         "redis_host": server.address,
         "drain_duration": "0s",
-        "worker_lease": "2s",
+        "worker_lease": f"{LEASE:g}s",
         "direct_message_hostname": "127.0.0.1",
         **options,
     }
@@ -110,7 +114,7 @@ async def family(
 @asynccontextmanager
 async def api_at(server: RedisServer, method: str = "redis") -> AsyncIterator[Caller]:
     """An API in this process."""
-    options = {"redis_host": server.address, "messaging_method": method, "worker_lease": 2.0}
+    options = {"redis_host": server.address, "messaging_method": method, "worker_lease": LEASE}
     async with node_up("api", **options) as (_, address):
         caller = Caller(f"http://{address}")
         async with caller.http:
