@@ -69,8 +69,7 @@ async def test_a_second_signal_ends_all_at_once(redis: RedisServer) -> None:
         workers.parent.signal(signal.SIGTERM)
         await workers.says("event=draining", times=2)
         workers.parent.signal(signal.SIGTERM)
-        async with asyncio.timeout(2):
-            assert await workers.parent.ended() == 128 + signal.SIGTERM
+        assert await workers.parent.ended() == 128 + signal.SIGTERM
         assert not any(is_alive(pid) for pid in workers.pids.values())
 
 
@@ -96,7 +95,7 @@ async def test_a_process_that_stands_still_holds_up_a_stop_only_so_long(
 ) -> None:
     async with (
         api_at(redis) as api,
-        family("worker", 2, redis, patched(supervisor__HUNG=2)) as workers,
+        family("worker", 2, redis, patched(supervisor__HUNG=4)) as workers,
         crowd(api, workers.address, ENOUGH),
     ):
         os.kill(workers.pids[0], signal.SIGSTOP)
@@ -110,12 +109,13 @@ async def test_a_process_that_stands_still_holds_up_a_stop_only_so_long(
 async def test_nobody_is_started_again_who_dies_in_a_stop(redis: RedisServer) -> None:
     async with (
         api_at(redis) as api,
-        family("worker", 2, redis, drain_duration="1s") as workers,
+        family("worker", 2, redis, drain_duration="3s") as workers,
         crowd(api, workers.address, ENOUGH),
     ):
+        pid = workers.pids[0]
         workers.parent.signal(signal.SIGTERM)
-        await workers.says("event=draining", times=2)
-        os.kill(workers.pids[0], signal.SIGKILL)
+        await workers.says("event=draining", f"pid={pid}")
+        os.kill(pid, signal.SIGKILL)
         assert await workers.parent.ended() == 1
         assert workers.said("started again") == []
 
