@@ -13,12 +13,14 @@ from tests.support.cluster import Cluster, memory_cluster
 from tests.support.wire import BINARY, Wire, frame, open_wire
 
 OFFER = "permessage-deflate; client_max_window_bits"
+NEVER = 3600.0
+"""Seconds between two pings: they would come between what is read."""
 LONG = "the same again, " * 100
 
 
 @pytest.fixture
 async def node() -> AsyncIterator[Cluster]:
-    async with memory_cluster(compression_min_size=1000) as node:
+    async with memory_cluster(compression_min_size=1000, ping_interval=NEVER) as node:
         yield node
 
 
@@ -55,7 +57,7 @@ async def test_a_small_message_goes_as_it_is(node: Cluster) -> None:
 
 
 async def test_it_can_be_switched_off() -> None:
-    async with memory_cluster(compression=False) as node:
+    async with memory_cluster(compression=False, ping_interval=NEVER) as node:
         claim = await node.api.claim("u")
         async with open_wire(
             node.workers[0], f"claim={claim}", sec_websocket_extensions=OFFER

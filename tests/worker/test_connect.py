@@ -24,6 +24,8 @@ async def node() -> AsyncIterator[Cluster]:
     async with memory_cluster(
         default_channels=("all", "news"),
         allowed_origins=("https://example.com", "https://*.example.org"),
+        # One would come between what is read.
+        ping_interval=3600.0,
     ) as cluster:
         yield cluster
 
