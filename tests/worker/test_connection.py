@@ -14,6 +14,7 @@ from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosedError
 
 from dsock.http.incoming import Incoming, Reader
+from dsock.worker.connection import CLOSE_TIMEOUT
 from tests.support.cluster import Cluster, memory_cluster
 from tests.support.wire import (
     BINARY,
@@ -34,13 +35,21 @@ DEFLATE = "permessage-deflate; client_no_context_takeover; server_no_context_tak
 SLOW = 4096
 """Bytes in the receive buffer of a client whose system takes in little."""
 
+NEVER = 3600.0
+"""Seconds between two pings, where a test reads frame by frame what comes."""
+
+SOON = 5.0
+"""Seconds in which somebody is seen to be cut off after `CLOSE_TIMEOUT`, on a busy machine too;
+nothing else cuts off as early."""
+
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def node() -> AsyncIterator[Cluster]:
     """One node for all; every test has users of its own."""
-    async with memory_cluster(send_buffer_limit=LIMIT, max_message_size=2**24) as cluster:
+    settings = {"send_buffer_limit": LIMIT, "max_message_size": 2**24, "ping_interval": NEVER}
+    async with memory_cluster(**settings) as cluster:
         yield cluster
 
 
@@ -238,10 +247,7 @@ async def test_b11_empty_fragments_without_end_cost_no_memory(node: Cluster) -> 
         try:
             for _ in range(5):
                 await wire.send(fragments + frame(PING))
-                # It may be asked itself meanwhile whether it is there.
-                while (answer := await wire.frame()).opcode == PING:
-                    pass
-                assert answer.opcode == PONG
+                assert (await wire.frame()).opcode == PONG
             assert tracemalloc.get_traced_memory()[0] < 2**19
         finally:
             tracemalloc.stop()
@@ -279,13 +285,12 @@ async def test_b23_a_disconnect_has_a_code_and_a_reason(node: Cluster) -> None:
 
 
 async def test_a_client_that_ignores_a_goodbye_is_cut_off_within_a_second(node: Cluster) -> None:
-    loop = asyncio.get_running_loop()
+    assert CLOSE_TIMEOUT < 1
     async with open_wire(node.workers[0], await credential(node, "deaf")) as wire:
-        start = loop.time()
-        await node.api.disconnect(user="deaf")
-        assert await wire.goodbye() == 1000
-        await wire.end()
-        assert loop.time() - start < 1.5
+        async with asyncio.timeout(SOON):
+            await node.api.disconnect(user="deaf")
+            assert await wire.goodbye() == 1000
+            await wire.end()
 
 
 # --- clients that do not read ------------------------------------------------------------
@@ -326,15 +331,13 @@ async def test_b16_b18_a_client_that_stops_reading_is_dropped_and_delays_nobody(
 
 
 async def test_b17_a_disconnect_frees_the_socket_of_who_does_not_read(node: Cluster) -> None:
-    loop = asyncio.get_running_loop()
     async with open_wire(node.workers[0], await credential(node, "stalled"), SLOW) as wire:
         # As much as makes it wait, and no message more.
         await node.api.send(b"x" * 2**23, "binary", user="stalled")
-        start = loop.time()
-        assert (await node.api.disconnect(user="stalled")).report["connections"] == 1
-        assert (await node.api.info(user="stalled"))["connections"] == []
-        await cut(node, wire)
-        assert loop.time() - start < 1.5
+        async with asyncio.timeout(SOON):
+            assert (await node.api.disconnect(user="stalled")).report["connections"] == 1
+            assert (await node.api.info(user="stalled"))["connections"] == []
+            await cut(node, wire)
 
 
 async def test_b16_who_takes_nothing_for_a_while_is_cut_off() -> None:
@@ -395,12 +398,10 @@ async def test_who_is_still_connected_while_a_node_drains_gets_everything() -> N
 
 
 async def test_b40_a_drain_waits_for_no_client_that_does_not_read() -> None:
-    loop = asyncio.get_running_loop()
     async with (
         memory_cluster(drain_duration=0.0, max_message_size=2**24) as node,
         open_wire(node.workers[0], await credential(node, "42"), SLOW),
     ):
         await node.api.send(b"x" * 2**23, "binary", user="42")
-        start = loop.time()
-        await node.nodes[0].drain()
-        assert loop.time() - start < 2
+        async with asyncio.timeout(SOON):
+            await node.nodes[0].drain()
