@@ -34,6 +34,9 @@ ATTACKERS = 16
 
 BOUND = 4 * MB
 
+LONGEST = 30.0
+"""Seconds in which an attack has got as far as its test needs, however busy this machine is."""
+
 MOST = 20
 """Connections that the victim may hold."""
 
@@ -56,20 +59,22 @@ async def victim() -> AsyncIterator[Victim]:
         yield victim
 
 
-async def come_again(address: str, data: bytes) -> Counter[int]:
-    """Ask this again and again, each time over a new connection; the statuses answered."""
+async def come_again(address: str, data: bytes, enough: Counter[int]) -> Counter[int]:
+    """Ask this again and again, each time over a new connection, until the time is over and
+    each status was answered often `enough`; the statuses answered."""
     statuses: Counter[int] = Counter()
+    loop = asyncio.get_running_loop()
+    end = loop.time() + SECONDS
 
     async def one() -> None:
-        while True:
+        while loop.time() < end or not enough <= statuses:
             with suppress(ConnectionError):
                 async with dial(address) as wire:
                     await wire.send(data)
                     statuses[(await wire.response()).status] += 1
 
-    with suppress(TimeoutError):
-        async with asyncio.timeout(SECONDS):
-            await asyncio.gather(*(one() for _ in range(ATTACKERS)))
+    async with asyncio.timeout(LONGEST):
+        await asyncio.gather(*(one() for _ in range(ATTACKERS)))
     return statuses
 
 
@@ -91,7 +96,8 @@ async def test_who_tries_secrets_may_try_few_and_delays_nobody(
     answered: list[Counter[int]] = []
 
     async def attack() -> None:
-        answered.append(await come_again(victim.address, data))
+        enough = Counter({first: 60, 429: 1})
+        answered.append(await come_again(victim.address, data, enough))
 
     assert await by.p99_during(attack()) < BUDGET
     [statuses] = answered
@@ -104,10 +110,9 @@ async def test_who_tries_secrets_may_try_few_and_delays_nobody(
 async def test_guesses_are_counted_in_the_metrics(victim: Victim) -> None:
     series = REFUSED.format("TOO_MANY_FAILURES")
     before = await victim.count(series)
-    statuses = await come_again(
-        victim.address, _from("203.0.113.5", handshake("/connect?claim=a-wrong-claim"))
-    )
-    # An answer may have been on its way when the attackers gave up.
+    guess = _from("203.0.113.5", handshake("/connect?claim=a-wrong-claim"))
+    statuses = await come_again(victim.address, guess, Counter({429: 1}))
+    # An answer may have been lost on its way.
     assert statuses[429] <= await victim.count(series) - before <= statuses[429] + ATTACKERS
 
 
@@ -119,17 +124,16 @@ async def test_guesses_that_each_come_from_elsewhere_cost_little_memory_and_dela
     async def attack() -> None:
         nonlocal guesses
         wrong = request("GET", "/info?user=1&token=wrong")
-        async with dial(victim.address) as wire:
+        async with dial(victim.address) as wire, asyncio.timeout(LONGEST):
             loop = asyncio.get_running_loop()
             end = loop.time() + SECONDS
-            while loop.time() < end:
+            while loop.time() < end or guesses <= 100:
                 guesses += 1
                 address = f"10.0.{guesses >> 8}.{guesses & 255}"
                 await wire.send(_from(address, wrong))
                 assert (await wire.response()).status == 401
 
     assert await by.p99_during(attack()) < BUDGET
-    assert guesses > 100
     assert memory.grown < BOUND
 
 
@@ -145,7 +149,7 @@ async def test_who_finds_no_room_delays_nobody_and_costs_nothing(
         async def attack() -> None:
             async with asyncio.TaskGroup() as group:
                 held = [group.create_task(stay(data)) for _ in range(MOST)]
-                statuses.update(await come_again(victim.address, data))
+                statuses.update(await come_again(victim.address, data, Counter({503: 100})))
                 for one in held:
                     one.cancel()
 
@@ -156,7 +160,7 @@ async def test_who_finds_no_room_delays_nobody_and_costs_nothing(
                 await wire.end()
 
         assert await by.p99_during(attack()) < BUDGET
-    assert statuses[503] > 100
+    assert statuses[503] >= 100
     assert memory.grown < BOUND
     assert await victim.count(series) > before
     await eventually(lambda: _alone(victim))
@@ -168,15 +172,18 @@ async def test_a_crowd_with_good_credentials_comes_in_at_the_rate_that_was_set(
     victim: Victim, by: Bystander
 ) -> None:
     data, answered = handshake(f"/connect?jwt={jwt_of('attacker')}"), []
+    loop = asyncio.get_running_loop()
 
     async def attack() -> None:
-        answered.append(await come_again(victim.address, data))
+        start = loop.time()
+        statuses = await come_again(victim.address, data, Counter({101: 1, 503: 1}))
+        answered.append((statuses, loop.time() - start))
 
     assert await by.p99_during(attack()) < BUDGET
-    [statuses] = answered
+    [(statuses, seconds)] = answered
     assert statuses.keys() == {101, 503}
-    # 50 at once, and as many in the second.
-    assert statuses[101] <= 100 + ATTACKERS
+    # 50 at once, and as many in a second.
+    assert statuses[101] <= 50 * (1 + seconds) + ATTACKERS
 
 
 @pytest.mark.parametrize("proxy", [nginx, haproxy], ids=["nginx", "haproxy"])
