@@ -8,6 +8,7 @@ import pytest
 import pytest_asyncio
 
 from dsock.worker.connection import Connection
+from tests.conformance import autobahn
 from tests.conformance.autobahn import EVERY_CASE, GROUPS, OK, QUICK_CASES, verdicts
 from tests.conformance.echo import EchoWorker, echo
 from tests.conformance.known import KNOWN
@@ -49,6 +50,8 @@ async def test_a_worker_that_echoes_something_else_is_found_out(
         received(worker, connection, message.encode() if isinstance(message, str) else message)
 
     monkeypatch.setattr(EchoWorker, "received", other)
+    # What never comes is waited for.
+    monkeypatch.setattr(autobahn, "PATIENCE", 3.0)
     async with echo() as url:
         found = await verdicts(url, ["1.1.2", "1.2.2"])
     assert found == {"1.1.2": "FAILED", "1.2.2": OK}
