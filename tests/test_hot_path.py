@@ -25,7 +25,7 @@ LARGEST_IDLE = 2500
 
 @pytest_asyncio.fixture
 async def node() -> AsyncIterator[Process]:
-    async with process("serve", ping_interval="1s", ping_timeout="20s") as started:
+    async with process("serve", ping_interval="1s", ping_timeout="10m") as started:
         yield started
 
 
