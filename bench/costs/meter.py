@@ -12,6 +12,12 @@ import redis
 from bench.costs.model import Cost
 from bench.machine import cpu_seconds
 
+PAUSE, LONGEST = 0.5, 10.0
+"""Seconds between two readings of memory, and until it is taken as it is."""
+
+AT_REST = 1024
+"""Bytes by which two readings may differ when nothing happens."""
+
 
 @dataclass(frozen=True, slots=True)
 class Processes:
@@ -49,7 +55,14 @@ class Meter:
         return cost - self._anyway * (time.monotonic() - start)
 
     def memory(self) -> int:
-        """Bytes that Redis uses."""
+        """Bytes that Redis uses, once it has taken back what new clients were given at first."""
+        before, now, end = 0, self._used_memory(), time.monotonic() + LONGEST
+        while abs(now - before) > AT_REST and time.monotonic() < end:
+            time.sleep(PAUSE)
+            before, now = now, self._used_memory()
+        return now
+
+    def _used_memory(self) -> int:
         return int(self._client.info("memory")["used_memory"])
 
     def _read(self) -> Cost:
