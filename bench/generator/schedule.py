@@ -31,8 +31,8 @@ _HEAD_START = 0.02
 
 
 def even(rate: float, seconds: float) -> list[float]:
-    """So many sends a second, at equal distances."""
-    return [number / rate for number in range(int(rate * seconds))]
+    """So many sends a second, at equal distances; one at least."""
+    return [number / rate for number in range(max(1, int(rate * seconds)))]
 
 
 def at_random(rate: float, seconds: float) -> list[float]:

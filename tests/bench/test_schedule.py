@@ -10,6 +10,7 @@ from bench.generator.schedule import NUMBER, at_random, even, numbered
 
 def test_even_times_are_equally_far_apart() -> None:
     assert even(4.0, 1.0) == [0.0, 0.25, 0.5, 0.75]
+    assert even(4.0, 0.1) == [0.0]
 
 
 def test_random_times_are_the_same_in_every_run_and_as_many_as_asked_on_average() -> None:
