@@ -30,8 +30,8 @@ from tests.support.wire import dial, handshake
 
 pytestmark = pytest.mark.usefixtures("method")
 
-GONE_WITHIN = 3 * LEASE
-"""The lease, and the looks and beats that come on top of it."""
+GONE_WITHIN = LEASE + 8.0
+"""The lease, and the looks and beats that come on top of it on a busy machine."""
 
 
 @pytest.fixture(params=["restarted", "long up"])
@@ -47,19 +47,23 @@ def server(request: pytest.FixtureRequest) -> Iterator[RedisServer]:
 async def test_b69_b74_a_killed_worker_counts_as_unanswered_until_its_lease_ends(
     server: RedisServer,
 ) -> None:
+    lease = 6.0
+    options = {"worker_lease": f"{lease}s", "report_timeout": "3s"}
     async with (
-        cluster_of(server, 2) as (cluster, (doomed, _)),
+        cluster_of(server, 2, **options) as (cluster, (doomed, _)),
         clients(cluster, 3, "lost", worker=0, channels="news"),
         clients(cluster, 2, "safe", worker=1, channels="news") as safe,
     ):
         await doomed.kill()
-        sent = await cluster.api.send("0", channel="news")
+        # Side by side: one after the other they may be waited for longer than the lease lasts.
+        sent, *replies = await asyncio.gather(
+            cluster.api.send("0", channel="news"),
+            cluster.api.subscribe("sport", user="lost"),
+            cluster.api.unsubscribe("sport", user="lost"),
+            cluster.api.disconnect(user="lost"),
+        )
         assert (sent.status, sent.report["unanswered"], sent.report["connections"]) == (200, 1, 2)
-        for reply in (
-            await cluster.api.subscribe("sport", user="lost"),
-            await cluster.api.unsubscribe("sport", user="lost"),
-            await cluster.api.disconnect(user="lost"),
-        ):
+        for reply in replies:
             assert (reply.status, reply.code) == (504, "WORKER_UNANSWERED")
             assert reply.json["success"] is False
             assert reply.report["unanswered"] == 1
@@ -73,7 +77,7 @@ async def test_b69_b74_a_killed_worker_counts_as_unanswered_until_its_lease_ends
             assert (sent.status, sent.report["connections"]) == (200, 2)
             return sent.report["unanswered"] == 0
 
-        await eventually(gone, GONE_WITHIN)
+        await eventually(gone, lease + 8)
         assert (await cluster.api.disconnect(user="lost")).status == 200
         for client in safe:
             assert [await client.recv() for _ in range(count + 1)] == [
@@ -102,7 +106,8 @@ async def test_b25_a_killed_worker_leaves_no_key(server: RedisServer) -> None:
 async def test_a_worker_killed_while_it_announces_itself_leaves_no_key() -> None:
     with RedisServer() as server:
         async with (
-            cluster_of(server, 1) as (cluster, (doomed,)),
+            # Nobody lives on who could lose a short one.
+            cluster_of(server, 1, worker_lease="2s") as (cluster, (doomed,)),
             clients(cluster, 2, "lost", channels="news"),
         ):
             await eventually(lambda: settled_keys(server) and len(known_workers(cluster)) == 1)
@@ -131,7 +136,7 @@ async def test_who_was_logged_out_while_a_worker_stood_still_is_out(redis: Redis
         # It answers as soon as it can: nobody holds a connection of this user any more.
         assert (await cluster.api.disconnect(user="u")).status == 200
         still.go_on()
-        assert await goodbye(client, within=5) == 1012
+        assert await goodbye(client, within=10) == 1012
         await eventually(lambda: all_ready(cluster))
         async with cluster.client("u", channels="news") as again:
             [after] = (await cluster.api.info(user="u"))["connections"]
@@ -168,7 +173,7 @@ async def test_b44_a_worker_that_stood_still_for_less_than_its_lease_goes_on(
     redis: RedisServer, method: str
 ) -> None:
     async with (
-        cluster_of(redis, 1, worker_lease="5s") as (cluster, (still,)),
+        cluster_of(redis, 1, worker_lease="10s", report_timeout="1s") as (cluster, (still,)),
         cluster.client("u") as client,
     ):
         worker = (await cluster.api.info(user="u"))["connections"][0]["worker"]
@@ -191,18 +196,18 @@ async def test_b23_b41_b42_a_worker_that_is_told_to_stop_closes_its_clients_bit_
     redis: RedisServer,
 ) -> None:
     async with (
-        cluster_of(redis, 1, drain_duration="1s") as (cluster, (leaving,)),
+        cluster_of(redis, 1, drain_duration="5s") as (cluster, (leaving,)),
         clients(cluster, 10, "u", channels="news", session="s") as leavers,
     ):
         loop = asyncio.get_running_loop()
         leaving.signal(signal.SIGTERM)
 
         async def closed_at(client: ClientConnection) -> float:
-            assert await goodbye(client, within=5) == 1012
+            assert await goodbye(client, within=20) == 1012
             return loop.time()
 
         times = sorted(await asyncio.gather(*map(closed_at, leavers)))
-        assert times[-1] - times[0] > 0.5
+        assert times[-1] - times[0] > 2
         assert await leaving.ended() == 0
         assert keys(redis) == set()
 
@@ -260,7 +265,7 @@ async def test_a_second_signal_ends_a_worker_at_once(redis: RedisServer) -> None
         leaving.signal(signal.SIGTERM)
         await eventually(lambda: any("draining" in line for line in leaving.log))
         leaving.signal(signal.SIGTERM)
-        async with asyncio.timeout(2):
+        async with asyncio.timeout(20):
             assert await leaving.ended() == 128 + signal.SIGTERM
 
 
@@ -276,7 +281,7 @@ async def test_b40_a_worker_can_stop_while_redis_is_out_of_reach(fault: str) -> 
             else:
                 server.kill()
             leaving.signal(signal.SIGTERM)
-            assert await goodbye(client, within=2) == 1012
+            assert await goodbye(client, within=8) == 1012
             async with asyncio.timeout(8):
                 assert await leaving.ended() == 0
 
@@ -306,7 +311,8 @@ async def test_who_knocks_while_a_worker_stands_still_is_reachable_or_stays_out(
 
 async def test_b28_a_worker_whose_subscription_ends_is_back_by_itself(server: RedisServer) -> None:
     async with (
-        cluster_of(server, 1) as (cluster, _),
+        # What is lost with the subscription of the API is not waited for too long.
+        cluster_of(server, 1, report_timeout="300ms") as (cluster, _),
         cluster.client("u") as client,
     ):
         with server.client() as redis:
