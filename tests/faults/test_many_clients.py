@@ -6,6 +6,7 @@ import asyncio
 import signal
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
+from statistics import median
 
 import pytest
 
@@ -22,21 +23,32 @@ PATIENT = {"report_timeout": "10s"}
 
 LOST, SAFE = 1000, 20
 
-LEASE = 4.0
+LEASE = 5.0
 
-BEAT, LOOK, REMOVAL = 1.0, 1.0, 2.0
-"""Seconds between two beats and between two looks at them; in which records are removed."""
+LOOK, REMOVAL = 1.0, 10.0
+"""Seconds between two looks at beats; in which records are removed on a busy machine."""
 
 GONE_WITHIN = LEASE + 2 * LOOK + REMOVAL
 
 DRAINED = 5000
 DRAIN = 10.0
 
-REFUSED_WITHIN = 1.0
+LATE, LATEST = 2.0, 4.0
+"""Seconds by which half of the clients are closed late at most, and by which anybody is: who is
+held up makes up for it."""
+
+REFUSED_WITHIN = 4.0
 """Seconds from the signal to the first client that is sent elsewhere."""
 
-ENDS_WITHIN = 2.5
+ENDS_WITHIN = 4.0
 """Seconds from the last goodbye to the end of the process."""
+
+
+def age_of_beat(server: RedisServer, worker: str) -> float:
+    """How many seconds ago a worker has beaten, by the clock of Redis."""
+    with server.client() as client:
+        seconds, micros = client.time()
+        return float(seconds + micros / 1e6 - client.zscore("workers", worker))
 
 
 @pytest.mark.usefixtures("method")
@@ -53,20 +65,20 @@ async def test_who_is_with_another_worker_misses_nothing_when_one_of_1000_is_kil
         worker = (await cluster.api.info(user="safe"))["connections"][0]["worker"]
         others = {f"worker:{worker}", f"worker-records:{worker}"}
         async with listeners(cluster.workers[0], lost):
+            [dead] = (await cluster.api.info(user="lost-0"))["connections"]
             sent = await cluster.api.send("0", channel="news")
             assert sent.report["connections"] == LOST + SAFE
             assert len(keys(redis)) > 4 * LOST
             await doomed.kill()
             loop = asyncio.get_running_loop()
-            killed = loop.time()
+            killed, age = loop.time(), age_of_beat(redis, dead["worker"])
             reports = [sent.report]
             while reports[-1]["unanswered"] or len(reports) == 1:
                 sent = await cluster.api.send(str(len(reports)), channel="news")
                 assert (sent.status, sent.report["connections"]) == (200, SAFE)
                 reports.append(sent.report)
                 assert loop.time() - killed < GONE_WITHIN
-            # Its last beat was a beat ago, at most.
-            assert loop.time() - killed > LEASE - BEAT
+            assert loop.time() - killed > LEASE - age - 0.2
         assert {report["unanswered"] for report in reports[1:-1]} == {1}
         assert reports[-1] == {"workers": 1, "connections": SAFE, "dropped": 0, "unanswered": 0}
 
@@ -118,6 +130,7 @@ async def test_one_of_5000_that_is_told_to_stop_closes_them_evenly_and_ends_in_t
 ) -> None:
     queries = [by_jwt(f"user-{n % 500}", "news", session=f"{n}") for n in range(DRAINED - 1)]
     options = {"drain_duration": f"{DRAIN}s", "send_buffer_limit": "64MiB", "send_timeout": "60s"}
+    options["worker_lease"] = "30s"
     async with (
         cluster_of(redis, 1, **options, **PATIENT) as (cluster, (leaving,)),
         listeners(cluster.workers[0], queries) as crowd,
@@ -141,8 +154,8 @@ async def test_one_of_5000_that_is_told_to_stop_closes_them_evenly_and_ends_in_t
     let_in = [one for _, one in attempts if one.status == 101]
     assert {(one.code, *one.messages) for one in crowd} == {(1012, "hi")}
     assert {one.code for one in let_in} <= {1012}
-    closed = [one.ended.result() - started for one in crowd]
-    for tenth in range(10):
-        begin, end = tenth * DRAIN / 10, (tenth + 1) * DRAIN / 10
-        share = sum(begin <= when < end for when in closed) / len(crowd)
-        assert 0.05 < share < 0.15
+    closed = sorted(one.ended.result() - started for one in crowd)
+    late = [when - place * DRAIN / len(crowd) for place, when in enumerate(closed, 1)]
+    assert min(late) > -0.1
+    assert median(late) < LATE
+    assert max(late) < LATEST
