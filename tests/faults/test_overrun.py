@@ -9,7 +9,7 @@ import httpx
 import pytest
 from websockets.asyncio.client import ClientConnection
 
-from dsock.backends.redis.watch import DOUBT
+from dsock.backends.redis import watch
 from tests.support.cluster import Caller, Cluster, node_up
 from tests.support.eventually import eventually
 from tests.support.process import processes
@@ -23,6 +23,12 @@ PADDING = "." * 2**18
 """Together far more than sockets hold, so that Redis has to keep it."""
 
 END = "end"
+
+REPORT_TIMEOUT = 15.0
+"""Seconds: nobody has given up before the worker goes on."""
+
+BACK = 4.0
+"""Seconds until it has subscribed again, behind all that it had in its socket."""
 
 
 async def missed(address: str) -> int:
@@ -43,15 +49,20 @@ async def heard(client: ClientConnection) -> list[int]:
 
 
 @pytest.mark.parametrize("fresh", [True, False])
-async def test_what_redis_throws_away_is_unanswered_and_counted_as_a_gap(fresh: bool) -> None:
+async def test_what_redis_throws_away_is_unanswered_and_counted_as_a_gap(
+    monkeypatch: pytest.MonkeyPatch, fresh: bool
+) -> None:
     """A fresh Redis may lack routes: then all workers are told in one mailbox."""
     options = ("--client-output-buffer-limit", f"pubsub {LIMIT} 0 0")
     with RedisServer(*options) as redis:
-        if not fresh:
-            await asyncio.to_thread(redis.wait_for_uptime, DOUBT + 1)
+        if fresh:
+            # Until the end.
+            monkeypatch.setattr(watch, "DOUBT", 3600.0)
+        else:
+            await asyncio.to_thread(redis.wait_for_uptime, watch.DOUBT + 1)
         async with (
             processes(1, "worker", redis_host=redis.address, send_buffer_limit="64MiB") as [worker],
-            node_up("api", redis_host=redis.address, report_timeout=5.0) as (node, at),
+            node_up("api", redis_host=redis.address, report_timeout=REPORT_TIMEOUT) as (node, at),
         ):
             api = Caller(f"http://{at}")
             cluster = Cluster("redis", [api], [await worker.listening()], [node])
@@ -78,7 +89,7 @@ async def test_what_redis_throws_away_is_unanswered_and_counted_as_a_gap(fresh: 
                 async def reaches() -> bool:
                     return (await api.send(END, user="u")).report["connections"] == 1
 
-                assert await eventually(reaches, 2.5) < 2
+                await eventually(reaches, BACK)
                 replies = [await one for one in sending]
                 numbers = await hearing
 
