@@ -16,7 +16,12 @@ from tests.support.redis_server import RedisServer
 from tests.support.rights import PASSWORD, refused, rights, rights_at_sentinels
 from tests.support.sentinels import WatchedRedis
 
-LEASE = 2.0
+LEASE, REPORT_TIMEOUT = 5.0, 10.0
+"""Seconds, so many that a busy machine costs nobody his lease and no answer is missed."""
+
+DOWN_AFTER = 5.0
+"""Seconds after which a master is replaced: none is to be here."""
+
 CLAIMS = 50
 """So many that the sets they enter are tidied."""
 
@@ -60,7 +65,8 @@ async def test_a_cluster_needs_exactly_the_rights_that_are_documented(
             "redis_password": PASSWORD,
             "redis_key_prefix": prefix,
         }
-        api = node_up("api", **as_user, redis_db=db, worker_lease=LEASE, report_timeout=0.5)
+        waits = {"worker_lease": LEASE, "report_timeout": REPORT_TIMEOUT}
+        api = node_up("api", **as_user, redis_db=db, **waits)
         options = {"redis_db": str(db), "worker_lease": f"{LEASE}s"}
         async with api as (node, address), processes(2, "worker", **as_user, **options) as started:
             caller = Caller(f"http://{address}")
@@ -83,14 +89,14 @@ async def test_a_cluster_needs_exactly_the_rights_that_are_documented(
 @pytest.mark.parametrize("prefix", ["dsock:", ""])
 async def test_on_a_redis_cluster_it_needs_exactly_what_is_documented(prefix: str) -> None:
     line = rights(prefix, 0, CLUSTERED)
-    with ClusteredRedis() as servers:
+    with ClusteredRedis(timeout=DOWN_AFTER) as servers:
         for server in servers.servers:
             with server.client() as redis:
                 redis.execute_command(*(word.replace("PASSWORD", PASSWORD) for word in line))
                 redis.config_resetstat()
         as_user = {"redis_username": "dsock", "redis_password": PASSWORD}
         options = {**servers.options, **as_user, "redis_key_prefix": prefix}
-        async with cluster_with(**options) as cluster:
+        async with cluster_with(**options, report_timeout=REPORT_TIMEOUT) as cluster:
             await everything(cluster)
         done = set()
         for server in servers.servers:
@@ -104,7 +110,7 @@ async def test_on_a_redis_cluster_it_needs_exactly_what_is_documented(prefix: st
 
 async def test_with_sentinels_it_needs_what_is_documented() -> None:
     line = [*rights("dsock:", 0), "+role"]
-    with WatchedRedis() as servers:
+    with WatchedRedis(down_after=DOWN_AFTER) as servers:
         for server in servers.servers:
             with server.client() as redis:
                 redis.execute_command(*(word.replace("PASSWORD", PASSWORD) for word in line))
@@ -119,7 +125,7 @@ async def test_with_sentinels_it_needs_what_is_documented() -> None:
             "redis_sentinel_password": PASSWORD,
         }
         options = {**servers.options, **as_user, "redis_key_prefix": "dsock:"}
-        async with cluster_with(**options) as cluster:
+        async with cluster_with(**options, report_timeout=REPORT_TIMEOUT) as cluster:
             await everything(cluster)
         for server in (*servers.servers, *servers.sentinels):
             with server.client() as redis:

@@ -22,7 +22,7 @@ from tests.faults.support import (
     shown,
 )
 from tests.support.cluster import Cluster
-from tests.support.eventually import eventually
+from tests.support.eventually import eventually, holds_within
 from tests.support.process import processes
 from tests.support.redis_cluster import ClusteredRedis
 
@@ -32,7 +32,10 @@ RESUMED = 12.0
 AFTER_WAKING = 5.0
 """Seconds in which an old master that wakes must not be noticed."""
 
-FEW, LEASE = 3, 3.0
+HELD_UP = 3.0
+"""Seconds for which a node may not be ready when the machine has held up a look."""
+
+FEW, LEASE = 3, 5.0
 
 MOVED, TOGETHER = 4000, 40
 """Slots that move, and how many at a time."""
@@ -41,9 +44,20 @@ SENDERS, MEANWHILE, LIMIT = 4, 20, 0.001
 """Who sends all the time; what is sent at least while some slots move; the share that may fail."""
 
 
+PATIENT = 5.0
+"""Seconds of silence after which a master is replaced where none is to be, though the machine
+may be busy."""
+
+
 @pytest.fixture
 def servers() -> Iterator[ClusteredRedis]:
     with ClusteredRedis() as servers:
+        yield servers
+
+
+@pytest.fixture
+def patient() -> Iterator[ClusteredRedis]:
+    with ClusteredRedis(timeout=PATIENT) as servers:
         yield servers
 
 
@@ -85,7 +99,7 @@ async def a_lost_master(servers: ClusteredRedis, what: str, frozen: bool) -> Non
             end = loop.time() + AFTER_WAKING
             while loop.time() < end:
                 assert await teller.tell()
-                assert await all_ready(cluster)
+                assert await holds_within(lambda: all_ready(cluster), HELD_UP)
         await teller.check()
         assert all(client.close_code is None for client in listeners)
 
@@ -101,7 +115,8 @@ async def test_delivery_resumes_by_itself_when_a_master_hangs(servers: Clustered
     await a_lost_master(servers, "mailbox", frozen=True)
 
 
-async def test_slots_may_move_while_messages_are_sent(servers: ClusteredRedis) -> None:
+async def test_slots_may_move_while_messages_are_sent(patient: ClusteredRedis) -> None:
+    servers = patient
     async with cluster_with(**servers.options) as cluster, audience(cluster) as listeners:
         teller = Teller(cluster, listeners)
         used = ["workers", "channel-workers:news", mailbox(cluster, 0), mailbox(cluster, 1)]
@@ -123,10 +138,11 @@ async def test_slots_may_move_while_messages_are_sent(servers: ClusteredRedis) -
         assert all(client.close_code is None for client in listeners)
 
 
-async def test_4000_slots_may_move_under_load(servers: ClusteredRedis) -> None:
+async def test_4000_slots_may_move_under_load(patient: ClusteredRedis) -> None:
+    servers = patient
     # Redis has to be asked elsewhere, not to be quick: much else goes on on this machine.
-    patient = {**servers.options, "redis_timeout": 5.0}
-    async with cluster_with(**patient) as cluster, audience(cluster) as listeners:
+    options = {**servers.options, "redis_timeout": 5.0}
+    async with cluster_with(**options) as cluster, audience(cluster) as listeners:
         teller = Teller(cluster, listeners)
         assert await teller.tell()
         source = servers.owner(mailbox(cluster, 0))
@@ -160,8 +176,8 @@ async def test_4000_slots_may_move_under_load(servers: ClusteredRedis) -> None:
         assert all(client.close_code is None for client in listeners)
 
 
-async def test_a_killed_worker_leaves_no_key_on_any_master(servers: ClusteredRedis) -> None:
-    at = {"worker_lease": LEASE, "report_timeout": 0.3}
+async def test_a_killed_worker_leaves_no_key_on_any_master(patient: ClusteredRedis) -> None:
+    servers, at = patient, {"worker_lease": LEASE}
     given = {"redis_mode": "cluster", "redis_host": servers.options["redis_host"]}
     async with (
         cluster_with(**servers.options, **at) as cluster,
@@ -174,12 +190,13 @@ async def test_a_killed_worker_leaves_no_key_on_any_master(servers: ClusteredRed
             async with clients(cluster, 3, "lost", worker=2, channels="news,sport", session="b"):
                 assert keys(servers) > before
                 await started[0].kill()
-                await eventually(lambda: keys(servers) == before, 3 * LEASE)
+                await eventually(lambda: keys(servers) == before, LEASE + 8)
         assert await shown(cluster, "lost") == 0
         assert await shown(cluster, "safe") == 2
 
 
-async def test_a_master_that_hands_over_in_good_order_is_followed(servers: ClusteredRedis) -> None:
+async def test_a_master_that_hands_over_in_good_order_is_followed(patient: ClusteredRedis) -> None:
+    servers = patient
     async with cluster_with(**servers.options) as cluster, audience(cluster) as listeners:
         teller = Teller(cluster, listeners)
         old = servers.owner(mailbox(cluster, 0))
