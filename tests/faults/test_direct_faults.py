@@ -17,8 +17,15 @@ from tests.support.process import Process, process, processes
 from tests.support.redis_server import RedisServer
 from tests.support.together import together
 
-LEASE = 2.0
-REPORT_TIMEOUT = 0.5
+REPORT_TIMEOUT = 2.5
+"""Seconds; no machine is so busy that who is there does not answer within that."""
+
+LEASE = 7.0
+"""Longer than somebody stands still here, and a beat and a busy machine on top."""
+
+SHORT, LONG = 0.5, 10.0
+"""Seconds for which an API waits who gives up, and one who does not."""
+
 DIRECT = {"messaging_method": "direct", "direct_message_hostname": "127.0.0.1"}
 
 
@@ -63,7 +70,7 @@ async def test_b70_b74_a_killed_worker_is_unanswered_until_its_lease_ends(
         async def gone() -> bool:
             return (await cluster.api.disconnect(user="lost")).status == 200
 
-        await eventually(gone, 3 * LEASE)
+        await eventually(gone, LEASE + 8)
         assert (await cluster.api.send("2", channel="news")).report["workers"] == 1
         for client in safe:
             assert [await client.recv() for _ in range(3)] == ["0", "1", "2"]
@@ -84,8 +91,8 @@ async def test_b70_b72_a_worker_that_stands_still_holds_up_nobody_and_mixes_up_n
         replies = await asyncio.gather(
             *(cluster.api.send(str(number), channel="news") for number in range(1, 6))
         )
-        # For the others nothing waited.
-        assert loop.time() - began < REPORT_TIMEOUT + 1
+        # For the others nothing waited, nor one for the other.
+        assert loop.time() - began < 2 * REPORT_TIMEOUT
         assert [reply.report for reply in replies] == [
             {"workers": 2, "connections": 1, "dropped": 0, "unanswered": 1}
         ] * 5
@@ -114,7 +121,7 @@ async def test_an_api_and_a_worker_that_disagree_on_the_method_both_say_so_and_g
 
     async with (
         process("worker", **options(worker)) as one,
-        process("api", **options(api)) as other,
+        process("api", report_timeout=f"{LONG}s", **options(api)) as other,
     ):
         caller = Caller(f"http://{await other.listening()}")
         cluster = Cluster(api, [caller], [await one.listening()], [])
@@ -135,7 +142,7 @@ async def test_what_one_api_has_given_up_does_not_undo_what_another_did_since(
     redis: RedisServer, method: str
 ) -> None:
     options: dict[str, Any] = {"redis_host": redis.address, **DIRECT, "messaging_method": method}
-    apis = [node_up("api", report_timeout=REPORT_TIMEOUT, **options) for _ in range(2)]
+    apis = [node_up("api", report_timeout=timeout, **options) for timeout in (SHORT, LONG)]
     async with (
         together(*apis) as up,
         process("worker", token=TOKEN, **options) as worker,
@@ -148,7 +155,7 @@ async def test_what_one_api_has_given_up_does_not_undo_what_another_did_since(
             assert (await first.send("1", user="u")).report["unanswered"] == 1
             assert (await first.subscribe("news", user="u")).status == 504
             began = asyncio.gather(second.send("2", user="u"), second.unsubscribe("news", user="u"))
-            await asyncio.wait((began,), timeout=REPORT_TIMEOUT / 4)
+            await asyncio.wait((began,), timeout=SHORT / 4)
             worker.go_on()
             sent, unsubscribed = await began
 
@@ -173,7 +180,7 @@ async def test_a_worker_that_leaves_in_good_order_is_missed_by_nobody(
 ) -> None:
     options: dict[str, Any] = {"redis_host": redis.address, **DIRECT, "messaging_method": method}
     async with (
-        node_up("api", **options) as (_, api),
+        node_up("api", report_timeout=LONG, **options) as (_, api),
         processes(2, "worker", token=TOKEN, drain_duration="200ms", **options) as workers,
     ):
         leaving, staying = workers
@@ -188,12 +195,13 @@ async def test_a_worker_that_leaves_in_good_order_is_missed_by_nobody(
             assert (await caller.send("0", channel="news")).report["connections"] == 2
             leaving.signal(signal.SIGTERM)
             ended = asyncio.create_task(leaving.ended())
-            replies = []
+            statuses, path = set(), "/channel/subscribe/sport"
             while not ended.done():
-                path = "/channel/subscribe/sport"
-                replies.append(await caller.call("POST", path, channel="news"))
-            assert {reply.status for reply in replies} == {200}
-            assert replies[-1].report["connections"] == 1
+                statuses.add((await caller.call("POST", path, channel="news")).status)
+            # The last of them may be from before the goodbye.
+            reply = await caller.call("POST", path, channel="news")
+            assert statuses | {reply.status} == {200}
+            assert reply.report["connections"] == 1
 
 
 @pytest.mark.parametrize("method", ["redis", "direct"])
@@ -202,7 +210,7 @@ async def test_who_wants_no_report_does_not_wait_for_a_worker_that_stands_still(
 ) -> None:
     options: dict[str, Any] = {"redis_host": redis.address, **DIRECT, "messaging_method": method}
     async with (
-        node_up("api", **options) as (_, api),
+        node_up("api", report_timeout=LONG, **options) as (_, api),
         process("worker", token=TOKEN, **options) as worker,
     ):
         caller = Caller(f"http://{api}")
@@ -210,7 +218,7 @@ async def test_who_wants_no_report_does_not_wait_for_a_worker_that_stands_still(
         async with caller.http, cluster.client("u") as client:
             assert (await caller.send("0", user="u")).report["connections"] == 1
             worker.stop()
-            async with asyncio.timeout(1):
+            async with asyncio.timeout(LONG / 2):
                 reply = await caller.send("1", user="u", report="false")
             assert reply.report == {"workers": 1}
             worker.go_on()
