@@ -13,7 +13,10 @@ import random
 import sys
 import time
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from contextlib import asynccontextmanager, suppress
+from functools import partial
+from math import inf
 
 import uvloop
 
@@ -80,6 +83,11 @@ class Nemesis:
         self._locks: dict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
         self._loop = asyncio.get_running_loop()
         self._lost_at: list[tuple[float, float]] = []
+        self._broken_until: dict[str, float] = defaultdict(lambda: -inf)
+
+    def is_whole_since(self, victim: str, moment: float) -> bool:
+        """Whether no fault was at this victim since then."""
+        return self._broken_until[victim] < moment
 
     async def carry_out(self, steps: Iterable[Step]) -> None:
         """Returns when every fault is over. One that outlasts its time, as a node may that
@@ -92,7 +100,9 @@ class Nemesis:
         await _pause(at - self._loop.time())
         async with self._locks[step.victim]:
             began = self._loop.time()
+            self._broken_until[step.victim] = inf
             await self._fault(step)
+            self._broken_until[step.victim] = self._loop.time()
             ended = self._loop.time() + GRACE
         is_worker = step.victim.startswith("worker")
         closes = step.victim if is_worker and step.kind in _CLOSING else ""
@@ -193,13 +203,12 @@ async def run(plan: Schedule, seed: int) -> Seen:
     ledger, trouble = Ledger(), []
     async with system_up(plan.method, seed) as system:
         load = Load(ledger, system.apis, system.workers, seed)
-        clock = asyncio.create_task(watch_the_clock(ledger))
-        async with load.running():
-            await Nemesis(system, load, ledger).carry_out(plan.steps)
+        nemesis = Nemesis(system, load, ledger)
+        async with watching(nemesis, system, ledger), load.running():
+            await nemesis.carry_out(plan.steps)
             if not await healed(system, ledger):
                 trouble.append("not all works again")
             await _pause(QUIET)
-        clock.cancel()
         trouble += await system.stop()
         logs = {name: place.log for name, place in system.places.items()}
         ledger.keys = await system.keys_left(CLAIM_LIVES + INDEX_MARGIN + 1)
@@ -208,17 +217,34 @@ async def run(plan: Schedule, seed: int) -> Seen:
     return Seen(ledger, found, logs)
 
 
-async def watch_the_clock(ledger: Ledger) -> None:
-    """Note when the machine stands still, until cancelled: nobody is to blame for a call that
-    fails then."""
+@asynccontextmanager
+async def watching(nemesis: Nemesis, system: System, ledger: Ledger) -> AsyncIterator[None]:
+    """Note inside this context when the machine holds up anybody: nobody is to blame for a call
+    that fails then."""
     loop = asyncio.get_running_loop()
-    while True:
-        before = loop.time()
-        await asyncio.sleep(TICK)
-        late = loop.time() - before - TICK
-        if late > HICCUP:
-            why = f"the machine stood still for {late:.1f} s"
-            ledger.windows.append(Window(before, loop.time() + CALM, why))
+
+    async def watch(victim: str, answer: Callable[[], Awaitable[object]]) -> None:
+        while True:
+            before = loop.time()
+            await asyncio.sleep(TICK)
+            with suppress(OSError):
+                await answer()
+            late = loop.time() - before - TICK
+            if late > HICCUP and nemesis.is_whole_since(victim, before):
+                # Its last beat may have been one before that, and who looks may be late.
+                loses = victim.startswith("worker") and late > LEASE - 2
+                ended = loop.time() + (GRACE if loses else CALM)
+                why = f"the machine held up {victim} for {late:.1f} s"
+                ledger.windows.append(Window(before, ended, why, closes=victim if loses else ""))
+
+    looks = {victim: partial(system.answers, victim) for victim in ("redis", *system.places)}
+    tasks = [asyncio.create_task(watch(victim, look)) for victim, look in looks.items()]
+    tasks.append(asyncio.create_task(watch("this", partial(asyncio.sleep, 0))))
+    try:
+        yield
+    finally:
+        for task in tasks:
+            task.cancel()
 
 
 async def healed(system: System, ledger: Ledger) -> bool:

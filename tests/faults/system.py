@@ -9,12 +9,14 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 
 from dsock.node import Role
+from tests.faults.load import NOBODY
 from tests.faults.proxy import Proxy, proxy_to
 from tests.faults.schedule import APIS, LEASE, WORKERS
 from tests.support.cluster import Caller
 from tests.support.eventually import holds_within
 from tests.support.process import Process, process
 from tests.support.redis_server import RedisServer
+from tests.support.wire import request
 
 DRAINED = 15.0
 """Seconds within which a node that was told to stop has ended, however busy the machine."""
@@ -100,6 +102,24 @@ class System:
         role, _, number = name.partition(" ")
         if role == "worker":
             self.workers[int(number)] = ""
+
+    async def answers(self, name: str) -> None:
+        """Return once a place, or Redis, has answered. Raises `OSError` where nobody is."""
+        role, _, number = name.partition(" ")
+        if role == "redis":
+            address, asked = self.server.address, b"PING\r\n"
+        elif role == "worker":
+            address, asked = self.workers[int(number)], request("GET", "/ping")
+        else:
+            address = self.apis[int(number)].url.removeprefix("http://")
+            asked = request("GET", "/ping")
+        host, _, port = (address or NOBODY).rpartition(":")
+        reader, writer = await asyncio.open_connection(host, int(port))
+        try:
+            writer.write(asked)
+            await reader.read(1)
+        finally:
+            writer.close()
 
     async def ready(self) -> bool:
         """Whether all nodes say so."""
