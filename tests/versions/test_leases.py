@@ -18,8 +18,8 @@ from tests.support.process import Process
 from tests.support.redis_server import RedisServer
 from tests.versions.conftest import ALIKE, LEASE, Mixed
 
-GONE_WITHIN = LEASE + 4.0
-"""The lease, two looks at the beats, and the removal of the records."""
+GONE_WITHIN = LEASE + 8.0
+"""The lease, two looks at the beats, and the removal of the records, on a busy machine."""
 
 pytestmark = [
     pytest.mark.asyncio(loop_scope="module"),
@@ -72,7 +72,7 @@ async def test_a_killed_worker_is_unanswered_until_its_lease_ends_and_leaves_no_
                 return sent.report["unanswered"] == 0
 
             await eventually(gone, GONE_WITHIN)
-        await eventually(lambda: keys(redis) == {key for key in before if dead not in key}, 2)
+        await eventually(lambda: keys(redis) == {key for key in before if dead not in key})
         for path in COMMANDS:
             assert (await cluster.api.call("POST", path, user="lost")).status == 200
         told = [str(number) for number in range(count + 1)]

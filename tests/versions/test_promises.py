@@ -78,6 +78,12 @@ FEWER = [
 ]
 
 
+@pytest.fixture(scope="module")
+def patience() -> dict[str, str]:
+    """Nobody stands still here, though a busy machine may look like it."""
+    return {"report_timeout": "10s", "redis_timeout": "10s"}
+
+
 @pytest.fixture
 def fewer_rounds() -> Iterator[None]:
     """What differs between two versions shows in each round."""
