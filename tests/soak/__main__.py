@@ -39,7 +39,7 @@ def _main() -> int:
                 runs.append(uvloop.run(_run(server, effort)))
         last = runs[-1]
         print(f"{last.calls:,} calls, {last.guests:,} clients, {last.refused} refused")
-        print(f"closed: {dict(last.closed)}")
+        print(f"{last.away} stayed away; closed: {dict(last.closed)}")
     return bool(any(run.grown for run in runs))
 
 

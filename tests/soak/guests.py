@@ -75,10 +75,10 @@ class Guest(asyncio.Protocol):
 
 
 class Guests:
-    """All of them; `came`, `refused` count."""
+    """All of them; `came`, `refused` count, and `away` those who were not even given a claim."""
 
     def __init__(self, caller: Caller, addresses: list[str], round: int) -> None:
-        self.came = self.refused = 0
+        self.came = self.refused = self.away = 0
         self.ids: list[str] = []
         """Of some connections, perhaps closed by now."""
         self._caller = caller
@@ -110,7 +110,8 @@ class Guests:
             query = await self._credential(user)
         except httpx.TransportError:
             # The machine does too much else, or the broker too little: the hour goes on.
-            self.refused += 1
+            self.away += 1
+            sock.close()
             return
         loop = asyncio.get_running_loop()
         await loop.sock_connect(sock, (host, int(port)))

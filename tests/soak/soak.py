@@ -34,8 +34,12 @@ OPTIONS = {
     "send_timeout": "3s",
     "ttl_duration": "10s",
     "drain_duration": "0s",
+    "report_timeout": "20s",
 }
-"""So that a minute has of all what a day has."""
+"""So that a minute has of all what a day has, and no call fails for the machine being busy."""
+
+LEAST_RATE = 80.0
+"""Calls in a second, even if it could bear next to none while that was measured."""
 
 
 _CLOSED = re.compile(r'dsock_connections_closed_total{reason="(\w+)"} (\S+)')
@@ -66,6 +70,7 @@ class Run:
     calls: int = 0
     guests: int = 0
     refused: int = 0
+    away: int = 0
     before: Figures = field(default_factory=dict)
     after: Figures = field(default_factory=dict)
     grown: list[dict[str, str]] = field(default_factory=list)
@@ -82,7 +87,7 @@ async def broker(
         if redis is None:
             nodes = [await stack.enter_async_context(process("serve", command=command, **OPTIONS))]
         else:
-            options = {**OPTIONS, "redis_host": redis.address}
+            options = {**OPTIONS, "redis_host": redis.address, "redis_timeout": "20s"}
             nodes = [
                 await stack.enter_async_context(process(role, command=command, **options))
                 for role in ROLES
@@ -112,11 +117,12 @@ async def soak(
             coming = asyncio.create_task(guests.come(CHURN, seconds))
             if not run.capacity:
                 run.capacity = await asyncio.to_thread(capacity, calls, port, effort.measure)
-            rate = run.capacity / 2
+            rate = max(run.capacity / 2, LEAST_RATE)
             run.calls += await asyncio.to_thread(call, calls, port, rate, seconds)
             await coming
             run.guests += guests.came
             run.refused += guests.refused
+            run.away += guests.away
 
     fresh = await _resting(nodes, redis)
     await loaded(0, effort.warm_up)
