@@ -21,8 +21,11 @@ VISITORS, PASSERS_BY = 200, 20
 AWAY = 5.0
 """Seconds that a client is away, at most, but for one in a hundred."""
 
-DRAIN = {"drain_delay": "2s", "drain_duration": "3s"}
-"""The delay is longer than the balancer needs to see that a node is not ready."""
+DRAIN = {"drain_delay": "4s", "drain_duration": "3s"}
+"""The delay is longer than a balancer on a busy machine needs to see that a node is not ready."""
+
+# Five nodes go and come, each in its time.
+pytestmark = pytest.mark.timeout(240)
 
 
 class Nodes:
