@@ -25,6 +25,9 @@ END = "end"
 METHOD = "redis"
 """The `messaging_method` of clusters; the fixture `method` sets it for a test."""
 
+HELD_UP = 3.0
+"""Seconds for which a node may not be ready when the machine has held up a look."""
+
 EACH = 5
 """Clients of an audience on each of the two workers."""
 

@@ -13,6 +13,7 @@ from redis.crc import key_slot
 
 from dsock.backends.redis.membership import RedisMembership
 from tests.faults.support import (
+    HELD_UP,
     Teller,
     all_ready,
     audience,
@@ -31,9 +32,6 @@ RESUMED = 12.0
 
 AFTER_WAKING = 5.0
 """Seconds in which an old master that wakes must not be noticed."""
-
-HELD_UP = 3.0
-"""Seconds for which a node may not be ready when the machine has held up a look."""
 
 FEW, LEASE = 3, 5.0
 

@@ -14,7 +14,7 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosedError, InvalidStatus
 
 from dsock.backends.redis.watch import DOUBT
-from tests.faults.support import all_ready, clients, goodbye, keys, of_method, ready, shown
+from tests.faults.support import HELD_UP, all_ready, clients, goodbye, keys, of_method, ready, shown
 from tests.support.cluster import JWT_SECRET, Caller, Cluster, node_up
 from tests.support.eventually import eventually, holds_within
 from tests.support.network import Cut, Network, network
@@ -73,10 +73,14 @@ class Far:
 
         async def is_unready() -> bool:
             worker, api = await ready(self.cluster)
-            assert api
+            # Unless the machine has held up its look, which it makes once a second.
+            assert api or await holds_within(self._api_is_ready, HELD_UP)
             return not worker
 
         await eventually(is_unready, NOTICED)
+
+    async def _api_is_ready(self) -> bool:
+        return (await ready(self.cluster))[1]
 
     async def gone(self) -> None:
         """Wait until its lease has ended, and nothing is left of it."""

@@ -9,7 +9,7 @@ import pytest
 from websockets.asyncio.client import connect
 from websockets.exceptions import InvalidStatus
 
-from tests.faults.support import Teller, all_ready, audience, cluster_with
+from tests.faults.support import HELD_UP, Teller, all_ready, audience, cluster_with
 from tests.support.cluster import Cluster
 from tests.support.eventually import eventually, holds_within
 from tests.support.redis_server import RedisServer
@@ -23,9 +23,6 @@ NOTICED = 5.0
 FEW = 3
 AFTER_WAKING = 5.0
 """Seconds in which an old master that wakes must not be noticed."""
-
-HELD_UP = 3.0
-"""Seconds for which a node may not be ready when the machine has held up a look."""
 
 
 @pytest.fixture
