@@ -27,7 +27,7 @@ END = "end"
 REPORT_TIMEOUT = 15.0
 """Seconds: nobody has given up before the worker goes on."""
 
-BACK = 4.0
+BACK = 2.0
 """Seconds until it has subscribed again, behind all that it had in its socket."""
 
 
