@@ -169,12 +169,14 @@ class Pipe:
             return []
         sent = answered = 0
         try:
-            async with asyncio.timeout_at(batch[0].deadline) as self._exchanging:
-                connection = await self._ensure_connection()
-            # It may have taken as long as some of them had.
-            batch = self._in_time(batch)
-            if not batch:
-                return []
+            connection = self._usable
+            if connection is None:
+                async with asyncio.timeout_at(batch[0].deadline) as self._exchanging:
+                    connection = await self._connect_again()
+                # It may have taken as long as some of them had.
+                batch = self._in_time(batch)
+                if not batch:
+                    return []
             patience = self._loop.time() + LEAST_PATIENCE * self._timeout
             deadline = max(batch[0].deadline, patience)
             async with asyncio.timeout_at(deadline) as self._exchanging:
@@ -210,21 +212,25 @@ class Pipe:
         self._report(True, "it answers")
         return []
 
-    async def _ensure_connection(self) -> AbstractConnection:
+    @property
+    def _usable(self) -> AbstractConnection | None:
         # Nothing can be sent any more on one that was reset while nobody asked.
-        if self._outdated or (self._transport and self._transport.is_closing()):
+        lost = self._outdated or (self._transport and self._transport.is_closing())
+        return None if lost else self._connection
+
+    async def _connect_again(self) -> AbstractConnection:
+        if self._outdated or self._connection is not None:
             await self._disconnect()
-        if self._connection is None:
-            self._outdated = False
-            if self._connecting is None:
-                self._connecting = self._loop.create_task(self._connect_in_time())
-            # It goes on though whoever has asked first has no more time: others have.
-            await asyncio.wait((self._connecting,))
-            connecting, self._connecting = self._connecting, None
-            self._connection = connecting.result()
-            self._transport = transport_of(self._connection)
-            self.connects += 1
-        return self._connection
+        self._outdated = False
+        if self._connecting is None:
+            self._connecting = self._loop.create_task(self._connect_in_time())
+        # It goes on though whoever has asked first has no more time: others have.
+        await asyncio.wait((self._connecting,))
+        connecting, self._connecting = self._connecting, None
+        self._connection = connection = connecting.result()
+        self._transport = transport_of(connection)
+        self.connects += 1
+        return connection
 
     async def _connect_in_time(self) -> AbstractConnection:
         async with asyncio.timeout(self._timeout):
