@@ -16,6 +16,7 @@ import pytest
 from dsock.command import MessageType
 from dsock.worker.connection import Connection
 from dsock.worker.frames import Frames
+from dsock.worker.pulse import Pulse
 from dsock.worker.worker import Worker
 from tests.support.cluster import JWT_SECRET, node_up
 
@@ -41,13 +42,13 @@ async def echo() -> AsyncIterator[str]:
     """A node with such a worker; gives the URL at which anybody is let in."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("dsock.node.Worker", EchoWorker)
+        # Cases that last take a ping for an answer.
+        patch.setattr(Pulse, "add", lambda *_: None)
         settings = {
             "max_client_message_size": LARGEST,
             # A case may send a thousand messages before it reads the first answer.
             "send_buffer_limit": 2**28,
             "compression_min_size": 1,
-            # Cases that last take a ping for an answer.
-            "ping_interval": 3600.0,
         }
         async with node_up("serve", **settings) as (_, address):
             token = jwt.encode({"sub": "autobahn", "exp": int(time.time()) + 3600}, JWT_SECRET)
