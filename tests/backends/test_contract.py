@@ -12,8 +12,7 @@ from dsock.command import Command, Disconnect, MessageType, Send, Subscribe, Uns
 from dsock.presence import Presence
 from dsock.report import Report
 from dsock.target import Target, ToChannel, ToConnection, ToUser
-from tests.support.eventually import holds_within
-from tests.support.eventually import eventually
+from tests.support.eventually import eventually, holds_within
 from tests.support.recorder import Line, Member
 
 LINES = [
