@@ -108,19 +108,23 @@ async def test_redis_itself_sees_no_more_commands_than_we_count(redis: RedisServ
 
 async def test_an_idle_connection_costs_no_task(redis: RedisServer) -> None:
     async with redis_cluster(redis) as cluster, wires(cluster, FEW):
-        few = await tasks()
+        few = await least(tasks)
         async with wires(cluster, MANY - FEW):
             # Some come and go: what counts is that they are not as many as the connections.
-            assert await tasks() <= few + FEW
+            assert await least(tasks) <= few + FEW
 
 
-async def tasks() -> int:
-    """How many there are when all is quiet: the least of many looks."""
-    least = len(asyncio.all_tasks())
+async def least(count: Callable[[], int]) -> int:
+    """What it is when all is quiet: the least of many looks."""
+    found = count()
     for _ in range(50):
         await asyncio.sleep(0.01)
-        least = min(least, len(asyncio.all_tasks()))
-    return least
+        found = min(found, count())
+    return found
+
+
+def tasks() -> int:
+    return len(asyncio.all_tasks())
 
 
 class TimedLoop(uvloop.Loop):
@@ -158,18 +162,11 @@ class TimedLoop(uvloop.Loop):
 
 
 def test_an_idle_connection_costs_no_timer(redis: RedisServer) -> None:
-    async def least(loop: TimedLoop) -> int:
-        counts = []
-        for _ in range(50):
-            await asyncio.sleep(0.01)
-            counts.append(loop.waiting())
-        return min(counts)
-
     async def idle(loop: TimedLoop) -> tuple[int, int]:
         async with redis_cluster(redis) as cluster, wires(cluster, FEW):
-            few = await least(loop)
+            few = await least(loop.waiting)
             async with wires(cluster, MANY - FEW):
-                return few, await least(loop)
+                return few, await least(loop.waiting)
 
     loop = TimedLoop()
     with asyncio.Runner(loop_factory=lambda: loop) as runner:
